@@ -1,0 +1,7 @@
+//! The slot engine, sync, fan-out and the ports: what decides.
+//!
+//! This crate must not know HTTP, WebSocket, SQL, Kafka, Redis, tokio, or which node it runs on.
+//! Disk, clock and randomness are ports.
+
+pub mod ports;
+pub mod record;

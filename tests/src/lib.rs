@@ -1,0 +1,1 @@
+//! Black-box scenarios over real sockets; the tests live in `tests/`.
