@@ -1,0 +1,188 @@
+//! Facts: what was decided, as recorded. Past tense; replaying one needs no business rule.
+
+use bytes::Bytes;
+
+use crate::client_id::ClientId;
+use crate::ids::{AccountId, ConversationId, DeviceId, Ordinal, Reign, Seq, Slot};
+use crate::time::UnixMillis;
+
+/// One entry of a slot's log; its n follows from where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// About the slot itself.
+    Slot(SlotFact),
+    /// About one conversation.
+    Conversation(ConversationFact),
+}
+
+/// A fact about a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotFact {
+    /// A reign began.
+    Opened {
+        /// The reign that ended by it.
+        after: Reign,
+        /// When it began, by the new owner's clock.
+        at: UnixMillis,
+    },
+}
+
+/// A fact about one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationFact {
+    /// Which conversation.
+    pub cid: ConversationId,
+    /// When it was decided. Never steps back within a slot.
+    pub at: UnixMillis,
+    /// Who did it; nobody (0) for the system.
+    pub author: AccountId,
+    /// On which device.
+    pub device: DeviceId,
+    /// The author's profile version as the edge knew it.
+    pub author_profile_version: u64,
+    /// The command that this fact answers, if it is the one that answers.
+    pub command: Option<CommandKey>,
+    /// Position in the conversation; `None` for a register.
+    pub seq: Option<Seq>,
+    /// Countable messages of the conversation up to and with this fact.
+    pub ordinal: Ordinal,
+    /// What changed.
+    pub change: Change,
+}
+
+/// What idempotency remembers of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandKey {
+    /// The client id it came with.
+    pub client_id: ClientId,
+    /// Keyed hash of the canonical request.
+    pub request_hash: u64,
+}
+
+/// What kind of conversation it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConversationKind {
+    /// Two people.
+    Direct,
+    /// Many people, with roles.
+    Group,
+    /// One's own.
+    OfSelf,
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Reads and writes.
+    Member,
+    /// Adds and removes members.
+    Admin,
+    /// Does everything; a group has exactly one.
+    Owner,
+}
+
+/// What changed in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It came to be, with its first members. Sequenced.
+    Created {
+        /// Its kind, for ever.
+        kind: ConversationKind,
+        /// Its title; empty but for groups.
+        title: String,
+        /// First members without the author.
+        members: Vec<AccountId>,
+        /// Whether later members see what was before.
+        history_visible: bool,
+    },
+    /// A message. Sequenced; countable unless it says otherwise.
+    MessageSent(Message),
+    /// People joined. Sequenced.
+    MembersAdded {
+        /// Who joined.
+        members: Vec<AccountId>,
+        /// The first seq that they may see.
+        visible_from: Seq,
+    },
+    /// Somebody left or was removed. Sequenced.
+    MemberRemoved {
+        /// Who is gone.
+        member: AccountId,
+        /// Whether by itself.
+        left: bool,
+        /// Who owns the group from now on, if the owner left and somebody is there.
+        new_owner: Option<AccountId>,
+    },
+    /// A role was given. Sequenced.
+    RoleSet {
+        /// To whom.
+        member: AccountId,
+        /// Which role.
+        role: Role,
+    },
+    /// The title changed. Sequenced.
+    Renamed {
+        /// The new title.
+        title: String,
+    },
+    /// A member has read up to a seq. Register: the largest wins.
+    ReadUpTo {
+        /// Who has read.
+        member: AccountId,
+        /// Up to which seq.
+        seq: Seq,
+        /// Countable messages up to that seq.
+        ordinal: Ordinal,
+    },
+    /// The account has, or is about to have, a conversation in a slot. Register of the self
+    /// conversation, durable before any membership there.
+    Entered {
+        /// Whose self conversation it is.
+        account: AccountId,
+        /// Which slot.
+        slot: Slot,
+    },
+    /// Credentials below these versions are void. Register of the self conversation.
+    CredentialsRaised {
+        /// Whose.
+        account: AccountId,
+        /// Tokens with a smaller account version are void.
+        account_version: u64,
+        /// Tokens of this device with a smaller device version are void, if one is named.
+        device: Option<(DeviceId, u64)>,
+    },
+}
+
+impl Change {
+    /// Whether it takes a seq; what only one person may see never does.
+    pub fn is_sequenced(&self) -> bool {
+        !matches!(
+            self,
+            Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. }
+        )
+    }
+
+    /// Whether it raises the ordinal.
+    pub fn is_countable(&self) -> bool {
+        matches!(self, Change::MessageSent(message) if !message.uncounted)
+    }
+}
+
+/// A message: what the server reads of it, around a body that it does not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    /// "text", or another kind.
+    pub kind: String,
+    /// The text, or what shows in place of an unknown kind.
+    pub text: String,
+    /// Opaque.
+    pub body: Bytes,
+    /// The message that it replies to.
+    pub reply_to: Option<Seq>,
+    /// Who is mentioned by name.
+    pub mentions: Vec<AccountId>,
+    /// Whether everybody is mentioned.
+    pub mention_all: bool,
+    /// Does not raise unread counts.
+    pub uncounted: bool,
+}

@@ -1,0 +1,173 @@
+//! Commands: what somebody wants, validated in shape, not yet decided.
+
+use crate::change::{Message, Role};
+use crate::client_id::ClientId;
+use crate::ids::{AccountId, ConversationId, DeviceId, Seq, Slot, SlotKey, Timeline};
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    /// The account; nobody (0) for the system itself.
+    pub account: AccountId,
+    /// Its device.
+    pub device: DeviceId,
+    /// The account's profile version as the edge knows it.
+    pub profile_version: u64,
+}
+
+impl Actor {
+    /// The server itself.
+    pub const SYSTEM: Actor = Actor { account: AccountId(0), device: DeviceId(0), profile_version: 0 };
+}
+
+/// What somebody wants of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Who wants it.
+    pub actor: Actor,
+    /// Of which conversation.
+    pub cid: ConversationId,
+    /// The other one, where the conversation is direct and may not exist yet.
+    pub peer: Option<AccountId>,
+    /// The idempotency key; registers have none.
+    pub client_id: Option<ClientId>,
+    /// What is wanted.
+    pub intent: Intent,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// Say something.
+    Send(Message),
+    /// Move one's own read mark.
+    ReadUpTo {
+        /// Up to which seq.
+        seq: Seq,
+        /// Of which timeline.
+        timeline: Timeline,
+    },
+    /// Make a group.
+    CreateGroup {
+        /// Its title.
+        title: String,
+        /// Others in it from the start.
+        members: Vec<AccountId>,
+        /// Whether later members see what was before.
+        history_visible: bool,
+    },
+    /// Bring people in.
+    AddMembers(Vec<AccountId>),
+    /// Put somebody out.
+    RemoveMember(AccountId),
+    /// Go.
+    Leave,
+    /// Give a role.
+    SetRole {
+        /// To whom.
+        member: AccountId,
+        /// Which.
+        role: Role,
+    },
+    /// Change the title.
+    Rename(String),
+    /// Note in the self conversation that the account has something in a slot. The server's own.
+    Enter(Slot),
+    /// Note in the self conversation that older credentials are void. The server's own.
+    RaiseCredentials {
+        /// The account version from now on.
+        account_version: u64,
+        /// One device's version from now on.
+        device: Option<(DeviceId, u64)>,
+    },
+}
+
+impl Intent {
+    /// Keyed hash of the canonical form of the request, version 1. Two requests under one client id
+    /// are the same request iff their hashes are equal.
+    pub fn request_hash(&self, key: &SlotKey) -> u64 {
+        let mut canonical = Canonical(vec![1]);
+        match self {
+            Intent::Send(message) => canonical.tag(1).message(message),
+            Intent::ReadUpTo { seq, timeline } => canonical.tag(2).number(seq.0).number(timeline.0),
+            Intent::CreateGroup { title, members, history_visible } => canonical
+                .tag(3)
+                .bytes(title.as_bytes())
+                .accounts(members)
+                .number(u64::from(*history_visible)),
+            Intent::AddMembers(members) => canonical.tag(4).accounts(members),
+            Intent::RemoveMember(member) => canonical.tag(5).number(member.0),
+            Intent::Leave => canonical.tag(6),
+            Intent::SetRole { member, role } => canonical.tag(7).number(member.0).number(*role as u64),
+            Intent::Rename(title) => canonical.tag(8).bytes(title.as_bytes()),
+            Intent::Enter(slot) => canonical.tag(9).number(u64::from(slot.0)),
+            Intent::RaiseCredentials { account_version, device } => {
+                let (device, version) = device.map_or((0, 0), |(device, version)| (device.0, version));
+                canonical.tag(10).number(*account_version).number(device).number(version)
+            }
+        };
+        key.hash128(b"request", &[&canonical.0]) as u64
+    }
+}
+
+/// An unambiguous byte form: every part is a tag, a fixed-width number or length-prefixed bytes.
+struct Canonical(Vec<u8>);
+
+impl Canonical {
+    fn tag(&mut self, tag: u8) -> &mut Self {
+        self.0.push(tag);
+        self
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64).0.extend_from_slice(bytes);
+        self
+    }
+
+    fn accounts(&mut self, accounts: &[AccountId]) -> &mut Self {
+        self.number(accounts.len() as u64);
+        accounts.iter().for_each(|account| {
+            self.number(account.0);
+        });
+        self
+    }
+
+    fn message(&mut self, message: &Message) -> &mut Self {
+        self.bytes(message.kind.as_bytes())
+            .bytes(message.text.as_bytes())
+            .bytes(&message.body)
+            .number(message.reply_to.map_or(0, |seq| seq.0))
+            .accounts(&message.mentions)
+            .number(u64::from(message.mention_all))
+            .number(u64::from(message.uncounted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_requests_hash_differently() {
+        let key = SlotKey::new([1; 16]);
+        let text = |text: &str| Intent::Send(Message { kind: "text".into(), text: text.into(), ..Message::default() });
+        let intents = [
+            text("a"),
+            text("b"),
+            Intent::Rename("a".into()),
+            Intent::Leave,
+            Intent::AddMembers(vec![AccountId(1), AccountId(2)]),
+            Intent::AddMembers(vec![AccountId(2), AccountId(1)]),
+            Intent::RemoveMember(AccountId(1)),
+        ];
+        let hashes: std::collections::HashSet<_> = intents.iter().map(|i| i.request_hash(&key)).collect();
+        assert_eq!(hashes.len(), intents.len());
+        assert_eq!(text("a").request_hash(&key), text("a").request_hash(&key));
+        assert_ne!(text("a").request_hash(&key), text("a").request_hash(&SlotKey::new([2; 16])));
+    }
+}
