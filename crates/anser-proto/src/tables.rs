@@ -1,0 +1,141 @@
+//! The schema and the error catalogue as markdown tables, for `docs/protocol.md`.
+
+use std::fmt::Write;
+
+use crate::errors::{ErrorCode, Retry};
+
+struct MessageDoc {
+    name: &'static str,
+    comment: &'static str,
+    fields: &'static [FieldDoc],
+}
+
+struct FieldDoc {
+    json: &'static str,
+    number: u32,
+    kind: &'static str,
+    one_of: &'static str,
+    comment: &'static str,
+}
+
+struct EnumDoc {
+    name: &'static str,
+    values: &'static [(&'static str, i32, &'static str)],
+}
+
+include!(concat!(env!("OUT_DIR"), "/schema_doc.rs"));
+
+/// What both frames may carry: name in JSON, number, type.
+pub fn frames() -> String {
+    let mut out = String::new();
+    for name in ["ClientFrame", "Response", "ServerFrame"] {
+        let message = find(name);
+        let _ = write!(
+            out,
+            "**{name}**. {}\n\n| carries | no. | message | for |\n|---|---|---|---|\n",
+            message.comment
+        );
+        for field in message.fields.iter().filter(|field| !field.one_of.is_empty()) {
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | `{}` | {} |",
+                field.json,
+                field.number,
+                field.kind,
+                find(field.kind).comment
+            );
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Every message with its fields and their comments, then the enums.
+pub fn messages() -> String {
+    let mut out = String::new();
+    for message in MESSAGES {
+        let _ = writeln!(out, "#### {}\n", message.name);
+        if !message.comment.is_empty() {
+            let _ = writeln!(out, "{}\n", message.comment);
+        }
+        if message.fields.is_empty() {
+            out.push_str("No fields.\n\n");
+            continue;
+        }
+        out.push_str("| field | no. | type | meaning |\n|---|---|---|---|\n");
+        for field in message.fields {
+            let one_of = if field.one_of.is_empty() { "" } else { " (one of)" };
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | `{}`{one_of} | {} |",
+                field.json, field.number, field.kind, field.comment
+            );
+        }
+        out.push('\n');
+    }
+    for described in ENUMS {
+        let _ = write!(out, "#### {}\n\n| value | no. | meaning |\n|---|---|---|\n", described.name);
+        for (name, number, comment) in described.values {
+            let _ = writeln!(out, "| `{name}` | {number} | {comment} |");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The error catalogue, and what its retry classes mean.
+pub fn errors() -> String {
+    let mut out = String::from("| retry class | what to do |\n|---|---|\n");
+    for retry in Retry::ALL {
+        let _ = writeln!(out, "| `{}` | {} |", retry.as_str(), retry.meaning());
+    }
+    out.push_str("\n| code | retry | closes | meaning |\n|---|---|---|---|\n");
+    for code in ErrorCode::ALL {
+        let closes = if code.closes() { "yes" } else { "" };
+        let _ = writeln!(
+            out,
+            "| `{}` | `{}` | {closes} | {} |",
+            code.as_str(),
+            code.retry().as_str(),
+            code.meaning()
+        );
+    }
+    out.push('\n');
+    out
+}
+
+/// Puts `table` between `<!-- generated: name -->` and `<!-- end: name -->` of a document. None when the
+/// document lacks the markers.
+pub fn embed(document: &str, name: &str, table: &str) -> Option<String> {
+    let (open, close) = (format!("<!-- generated: {name} -->\n"), format!("<!-- end: {name} -->"));
+    let start = document.find(&open)? + open.len();
+    let end = start + document[start..].find(&close)?;
+    Some(format!("{}\n{}\n{}", &document[..start], table.trim_end(), &document[end..]))
+}
+
+fn find(name: &str) -> &'static MessageDoc {
+    MESSAGES.iter().find(|message| message.name == name).expect("the frames name messages of the schema")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_embedded_between_their_markers_and_again() {
+        let document = "a\n<!-- generated: x -->\nold\n<!-- end: x -->\nb\n";
+        let once = embed(document, "x", "new\n\n").unwrap();
+        assert_eq!(once, "a\n<!-- generated: x -->\n\nnew\n<!-- end: x -->\nb\n");
+        assert_eq!(embed(&once, "x", "new").unwrap(), once);
+        assert_eq!(embed(document, "y", "new"), None);
+    }
+
+    #[test]
+    fn every_message_of_the_schema_is_told() {
+        let text = messages();
+        assert!(text.contains("#### Hello\n\nThe first frame of a connection."));
+        assert!(text.contains("| `slots` | 2 | `{uint32: uint64}` |"));
+        assert!(frames().contains("| `readUpTo` | 21 | `ReadUpTo` |"));
+        assert!(errors().contains("| `rate_limited` | `same_id` |  |"));
+    }
+}
