@@ -6,6 +6,7 @@ pub mod disk;
 pub mod history;
 pub mod index;
 pub mod log;
+pub mod log_conformance;
 pub mod random;
 
 use std::future::Future;
