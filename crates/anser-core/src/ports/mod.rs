@@ -4,7 +4,9 @@
 pub mod clock;
 pub mod disk;
 pub mod history;
+pub mod history_conformance;
 pub mod index;
+pub mod index_conformance;
 pub mod log;
 pub mod log_conformance;
 pub mod random;
