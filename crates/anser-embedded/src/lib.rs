@@ -1,0 +1,8 @@
+//! Every port on local disk and memory, for an installation that is one machine.
+//!
+//! This crate must not know the network, the client protocol, or that there could be other nodes.
+//! Blocking calls run on threads of its own: whoever polls its futures is never held up.
+
+pub mod disk;
+pub mod log;
+pub mod system;

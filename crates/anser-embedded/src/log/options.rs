@@ -1,0 +1,75 @@
+//! What a log is opened with.
+
+use anser_model::Timeline;
+
+use super::block::SECTOR_BYTES;
+use super::segment::SEGMENT_HEADER_BYTES;
+
+/// Bytes of a segment file unless told otherwise.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a segment file at least: its header, one small block, and a sector for the seal.
+pub const SEGMENT_BYTES_LEAST: u64 = (SEGMENT_HEADER_BYTES + 2 * SECTOR_BYTES) as u64;
+
+/// How a log is opened. Make one with [`LogOptions::new`] and change what differs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LogOptions {
+    /// Bytes of each new segment file; one that must hold a larger record is larger.
+    pub segment_bytes: u64,
+    /// [`anser_model::SlotKey::fingerprint`] of the installation's key: records sorted into slots by
+    /// another key make no sense under this one.
+    pub slot_key_fingerprint: u64,
+    /// The timeline of a log that is made by this opening; random where `None`. An existing log
+    /// keeps its own.
+    pub new_timeline: Option<Timeline>,
+    /// A bug to have on purpose.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Planted>,
+}
+
+/// Bugs that the crash enumerator must find.
+#[cfg(feature = "planted")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// Blocks are written and acknowledged without a sync.
+    SkipFsync,
+    /// Neither a block's nor a record's checksum is looked at.
+    TrustBytes,
+    /// Damage below a synced end is cut away as if it were a torn tail.
+    CutDamage,
+}
+
+/// Whether a bug is planted. Without the feature, the constant `false`.
+macro_rules! planted {
+    ($options:expr, $bug:ident) => {{
+        #[cfg(feature = "planted")]
+        let planted = $options.planted == Some($crate::log::Planted::$bug);
+        #[cfg(not(feature = "planted"))]
+        let planted = {
+            let _ = &$options;
+            false
+        };
+        planted
+    }};
+}
+pub(crate) use planted;
+
+impl LogOptions {
+    /// The usual options, for the slot key with this fingerprint.
+    pub fn new(slot_key_fingerprint: u64) -> Self {
+        LogOptions {
+            segment_bytes: SEGMENT_BYTES,
+            slot_key_fingerprint,
+            new_timeline: None,
+            #[cfg(feature = "planted")]
+            planted: None,
+        }
+    }
+
+    /// Held to what a segment can be: whole sectors, at least [`SEGMENT_BYTES_LEAST`].
+    pub(crate) fn settled(mut self) -> Self {
+        self.segment_bytes =
+            self.segment_bytes.max(SEGMENT_BYTES_LEAST).next_multiple_of(SECTOR_BYTES as u64);
+        self
+    }
+}

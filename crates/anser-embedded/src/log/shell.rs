@@ -1,0 +1,326 @@
+//! The threads around the heart: one commits, one reads, one prepares the next segment and trims.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, mem, thread};
+
+use anser_core::ports::PortFuture;
+use anser_core::ports::clock::Clock;
+use anser_core::ports::disk::Disk;
+use anser_core::ports::log::{AppendError, Log, LogError, SlotHead};
+use anser_core::ports::random::Random;
+use anser_core::record::{RECORD_PAYLOAD_BYTES, Record};
+use anser_model::{N, Slot, Timeline};
+
+use super::catalogue::Catalogue;
+use super::error::{OpenError, trying};
+use super::heart::Heart;
+use super::options::LogOptions;
+use super::promise::{Promise, promise};
+use super::recover::{Recovered, open};
+use super::segment::{Spare, Spares, prepare_spare};
+
+/// Appends that may wait at once. 256 slots with a few batches under way each stay far below.
+pub const QUEUED_APPENDS: usize = 8 * 1024;
+/// Bytes of appends that may wait at once.
+pub const QUEUED_APPEND_BYTES: usize = 64 * 1024 * 1024;
+/// Reads that may wait at once.
+pub const QUEUED_READS: usize = 1024;
+/// Trims that may wait at once.
+const QUEUED_TRIMS: usize = 64;
+/// After so long without an append, the log notes on the medium that all of it is durable.
+const SEAL_AFTER_IDLE_MS: u64 = 1_000;
+
+/// The log of an installation that is one machine: segment files in one folder.
+pub struct LocalLog {
+    timeline: Timeline,
+    recovered: Recovered,
+    catalogue: Arc<Catalogue>,
+    queue: Arc<Queue>,
+    reads: Option<SyncSender<Read>>,
+    keeper: Option<SyncSender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Read {
+    slot: Slot,
+    from: N,
+    limit_bytes: usize,
+    answer: Promise<Result<Vec<Record>, LogError>>,
+}
+
+/// What the keeper does.
+enum Task {
+    Prepare(u64),
+    Trim(Vec<(Slot, N)>, Promise<Result<(), LogError>>),
+}
+
+impl LocalLog {
+    /// Opens the log in `disk`, making it where there is none, and starts its threads. Blocks while
+    /// it reads what is there. The exclusive right to the folder is the disk's to hold.
+    ///
+    /// # Errors
+    /// Each [`OpenError`].
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        random: Arc<dyn Random>,
+        clock: &dyn Clock,
+    ) -> Result<LocalLog, OpenError> {
+        let desk = Arc::new(SpareDesk::default());
+        let (keeper, tasks) = sync_channel(QUEUED_TRIMS);
+        let spares = SparesAhead { desk: desk.clone(), keeper: keeper.clone() };
+        let (mut heart, recovered) = open(disk.clone(), options, random, clock, Box::new(spares))?;
+        heart.foresee();
+        let (timeline, catalogue) = (heart.timeline, heart.catalogue.clone());
+        let queue = Arc::new(Queue::default());
+        let (reads, reading) = sync_channel(QUEUED_READS);
+        let mut log = LocalLog {
+            timeline,
+            recovered,
+            catalogue: catalogue.clone(),
+            queue: queue.clone(),
+            reads: Some(reads),
+            keeper: Some(keeper),
+            threads: Vec::new(),
+        };
+        log.start("log-commit", move || commit(&mut heart, &queue))?;
+        let shown = catalogue.clone();
+        log.start("log-read", move || read(&shown, &reading))?;
+        log.start("log-keep", move || keep(&*disk, &catalogue, &desk, &tasks))?;
+        tracing::info!(
+            %timeline, created = recovered.created, segments = recovered.segments, records = recovered.records,
+            cut_bytes = recovered.cut_bytes, milliseconds = recovered.milliseconds, "the log is open"
+        );
+        Ok(log)
+    }
+
+    /// Which history of the installation it holds.
+    pub fn timeline(&self) -> Timeline {
+        self.timeline
+    }
+
+    /// What opening found.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// How many segment files there are.
+    pub fn segments(&self) -> usize {
+        self.catalogue.segments()
+    }
+
+    fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread = thread::Builder::new().name(name.into()).spawn(run);
+        self.threads.push(thread.map_err(trying("starting a thread"))?);
+        Ok(())
+    }
+}
+
+impl Log for LocalLog {
+    /// # Panics
+    /// When the payload is above [`RECORD_PAYLOAD_BYTES`]: a batch is cut before that.
+    fn append(&self, record: Record) -> PortFuture<Result<(), AppendError>> {
+        assert!(record.payload.len() <= RECORD_PAYLOAD_BYTES, "a batch is cut before its payload is too large");
+        let (answer, promised) = promise(|| Err(AppendError::Unknown("the log was closed".into())));
+        self.queue.push(record, answer);
+        Box::pin(promised)
+    }
+
+    fn heads(&self) -> PortFuture<Result<Vec<SlotHead>, LogError>> {
+        Box::pin(std::future::ready(Ok(self.catalogue.heads())))
+    }
+
+    fn read(&self, slot: Slot, from: N, limit_bytes: usize) -> PortFuture<Result<Vec<Record>, LogError>> {
+        let (answer, promised) = promise(|| Err(LogError::Unavailable("the log was closed".into())));
+        let read = Read { slot, from, limit_bytes, answer };
+        let reads = self.reads.as_ref().expect("open until dropped");
+        if let Err(TrySendError::Full(read)) = reads.try_send(read) {
+            read.answer.keep(Err(LogError::Unavailable(format!("{QUEUED_READS} reads of the log wait already"))));
+        }
+        Box::pin(promised)
+    }
+
+    fn trim(&self, below: Vec<(Slot, N)>) -> PortFuture<Result<(), LogError>> {
+        let (answer, promised) = promise(|| Err(LogError::Unavailable("the log was closed".into())));
+        let keeper = self.keeper.as_ref().expect("open until dropped");
+        if let Err(TrySendError::Full(Task::Trim(_, answer))) = keeper.try_send(Task::Trim(below, answer)) {
+            answer.keep(Err(LogError::Unavailable(format!("{QUEUED_TRIMS} tasks of the log wait already"))));
+        }
+        Box::pin(promised)
+    }
+}
+
+impl Drop for LocalLog {
+    /// Everything that was appended is still committed, and the log is sealed.
+    fn drop(&mut self) {
+        self.queue.close();
+        self.reads = None;
+        self.keeper = None;
+        for thread in mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log panicked");
+            }
+        }
+    }
+}
+
+/// Appends on their way to the committer.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    records: Vec<Record>,
+    answers: Vec<Promise<Result<(), AppendError>>>,
+    bytes: usize,
+    closed: bool,
+}
+
+enum Taken {
+    Appends(Vec<Record>, Vec<Promise<Result<(), AppendError>>>),
+    Idle,
+    Closed,
+}
+
+impl Queue {
+    fn held(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nothing panics while it holds the queue")
+    }
+
+    fn push(&self, record: Record, answer: Promise<Result<(), AppendError>>) {
+        let mut waiting = self.held();
+        let bytes = record.encoded_len();
+        if waiting.records.len() >= QUEUED_APPENDS || waiting.bytes + bytes > QUEUED_APPEND_BYTES {
+            drop(waiting);
+            answer.keep(Err(AppendError::NoSpace("too many appends wait for the disk".into())));
+            return;
+        }
+        waiting.bytes += bytes;
+        waiting.records.push(record);
+        waiting.answers.push(answer);
+        if waiting.records.len() == 1 {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.held().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// Everything that waits, or waits for something.
+    fn take(&self) -> Taken {
+        let idle = Duration::from_millis(SEAL_AFTER_IDLE_MS);
+        let nothing = |waiting: &mut Waiting| waiting.records.is_empty() && !waiting.closed;
+        let waited = self.arrived.wait_timeout_while(self.held(), idle, nothing);
+        let (mut waiting, _) = waited.expect("nothing panics while it holds the queue");
+        if waiting.records.is_empty() {
+            return if waiting.closed { Taken::Closed } else { Taken::Idle };
+        }
+        waiting.bytes = 0;
+        Taken::Appends(mem::take(&mut waiting.records), mem::take(&mut waiting.answers))
+    }
+}
+
+fn commit(heart: &mut Heart, queue: &Queue) {
+    loop {
+        match queue.take() {
+            Taken::Appends(records, answers) => {
+                let outcomes = heart.commit(&records);
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    answer.keep(outcome);
+                }
+            }
+            // What went wrong is remembered, and told to every append from now on.
+            Taken::Idle => _ = heart.seal(),
+            Taken::Closed => {
+                _ = heart.seal();
+                return;
+            }
+        }
+    }
+}
+
+fn read(catalogue: &Catalogue, reads: &Receiver<Read>) {
+    for Read { slot, from, limit_bytes, answer } in reads {
+        answer.keep(catalogue.read(slot, from, limit_bytes));
+    }
+}
+
+fn keep(disk: &dyn Disk, catalogue: &Catalogue, desk: &SpareDesk, tasks: &Receiver<Task>) {
+    for task in tasks {
+        match task {
+            Task::Prepare(bytes) => desk.put(prepare_spare(disk, bytes)),
+            Task::Trim(below, answer) => answer.keep(catalogue.trim(disk, &below)),
+        }
+    }
+}
+
+/// Where the keeper leaves a spare for the committer.
+#[derive(Default)]
+struct SpareDesk {
+    state: Mutex<DeskState>,
+    put: Condvar,
+}
+
+#[derive(Default)]
+enum DeskState {
+    #[default]
+    Empty,
+    UnderWay,
+    There(io::Result<Spare>),
+}
+
+impl SpareDesk {
+    fn held(&self) -> MutexGuard<'_, DeskState> {
+        self.state.lock().expect("nothing panics while it holds the desk")
+    }
+
+    fn put(&self, spare: io::Result<Spare>) {
+        *self.held() = DeskState::There(spare);
+        self.put.notify_one();
+    }
+
+    /// What is there, having waited for what is under way.
+    fn take(&self) -> Option<io::Result<Spare>> {
+        let under_way = |state: &mut DeskState| matches!(state, DeskState::UnderWay);
+        let mut state =
+            self.put.wait_while(self.held(), under_way).expect("nothing panics while it holds the desk");
+        match mem::take(&mut *state) {
+            DeskState::There(spare) => Some(spare),
+            DeskState::Empty | DeskState::UnderWay => None,
+        }
+    }
+}
+
+/// Has the keeper make the next segment's file while the present one fills.
+struct SparesAhead {
+    desk: Arc<SpareDesk>,
+    keeper: SyncSender<Task>,
+}
+
+impl Spares for SparesAhead {
+    fn take(&mut self, disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
+        match self.desk.take() {
+            Some(Ok(spare)) if spare.bytes >= bytes => Ok(spare),
+            // Too small, or there was no space then: there may be now.
+            Some(Ok(_)) | None => prepare_spare(disk, bytes),
+            Some(Err(error)) if super::segment::is_no_space(&error) => prepare_spare(disk, bytes),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    fn foresee(&mut self, bytes: u64) {
+        let mut state = self.desk.held();
+        // A keeper that is too busy leaves it to the committer.
+        if matches!(*state, DeskState::Empty) && self.keeper.try_send(Task::Prepare(bytes)).is_ok() {
+            *state = DeskState::UnderWay;
+        }
+    }
+}
