@@ -4,5 +4,8 @@
 //! Blocking calls run on threads of its own: whoever polls its futures is never held up.
 
 pub mod disk;
+pub mod history;
+pub mod index;
 pub mod log;
+mod sqlite;
 pub mod system;
