@@ -3,5 +3,10 @@
 //! This crate must not know HTTP, WebSocket, SQL, Kafka, Redis, tokio, or which node it runs on.
 //! Disk, clock and randomness are ports.
 
+pub mod conversation;
+pub mod decide;
+pub mod engine;
 pub mod ports;
 pub mod record;
+pub mod rows;
+pub mod storage;

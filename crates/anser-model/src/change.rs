@@ -156,10 +156,7 @@ pub enum Change {
 impl Change {
     /// Whether it takes a seq; what only one person may see never does.
     pub fn is_sequenced(&self) -> bool {
-        !matches!(
-            self,
-            Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. }
-        )
+        !matches!(self, Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. })
     }
 
     /// Whether it raises the ordinal.

@@ -90,11 +90,9 @@ impl Intent {
         match self {
             Intent::Send(message) => canonical.tag(1).message(message),
             Intent::ReadUpTo { seq, timeline } => canonical.tag(2).number(seq.0).number(timeline.0),
-            Intent::CreateGroup { title, members, history_visible } => canonical
-                .tag(3)
-                .bytes(title.as_bytes())
-                .accounts(members)
-                .number(u64::from(*history_visible)),
+            Intent::CreateGroup { title, members, history_visible } => {
+                canonical.tag(3).bytes(title.as_bytes()).accounts(members).number(u64::from(*history_visible))
+            }
             Intent::AddMembers(members) => canonical.tag(4).accounts(members),
             Intent::RemoveMember(member) => canonical.tag(5).number(member.0),
             Intent::Leave => canonical.tag(6),
@@ -155,7 +153,9 @@ mod tests {
     #[test]
     fn different_requests_hash_differently() {
         let key = SlotKey::new([1; 16]);
-        let text = |text: &str| Intent::Send(Message { kind: "text".into(), text: text.into(), ..Message::default() });
+        let text = |text: &str| {
+            Intent::Send(Message { kind: "text".into(), text: text.into(), ..Message::default() })
+        };
         let intents = [
             text("a"),
             text("b"),

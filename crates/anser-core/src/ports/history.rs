@@ -70,7 +70,8 @@ pub trait History: Send + Sync {
     fn range(&self, slot: Slot, range: HistoryRange) -> PortFuture<Result<Vec<FactRow>, StoreError>>;
 
     /// What is remembered of commands, in the order asked for, by (day, key).
-    fn keys(&self, slot: Slot, keys: Vec<(u32, u128)>) -> PortFuture<Result<Vec<Option<KeyRow>>, StoreError>>;
+    fn keys(&self, slot: Slot, keys: Vec<(u32, u128)>)
+    -> PortFuture<Result<Vec<Option<KeyRow>>, StoreError>>;
 
     /// Folds batches of several slots, in one transaction. A batch whose `through` is below the slot's
     /// checkpoint changes nothing.

@@ -337,7 +337,8 @@ fn check_trimmed(subject: &Subject, appended: &[Record], below: u64) -> N {
     let head = subject.head(A);
     assert!(head.first <= N(below), "nothing from the asked n on is forgotten");
     assert_eq!(head.last, appended.last().expect("not empty").header.last_n());
-    let kept: Vec<_> = appended.iter().filter(|record| record.header.first_n >= head.first).cloned().collect();
+    let kept: Vec<_> =
+        appended.iter().filter(|record| record.header.first_n >= head.first).cloned().collect();
     assert_eq!(subject.read(A, head.first.0, usize::MAX), kept);
     if head.first > N(1) {
         let asked = N(head.first.0 - 1);

@@ -1,6 +1,8 @@
 //! What the core needs from outside. Batch-shaped, few methods, one error enum each that says
 //! whether a retry can help. Only drivers poll the futures; the engine sees inputs and effects.
 
+pub mod accounts;
+pub mod accounts_conformance;
 pub mod clock;
 pub mod disk;
 pub mod history;

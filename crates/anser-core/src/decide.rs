@@ -1,0 +1,242 @@
+//! What a command becomes: `(state, command) → changes | refusal`. Synchronous and pure.
+//!
+//! Idempotency, time and other slots were dealt with before; here are only the rules of conversations.
+
+use anser_model::limits::GROUP_MEMBERS;
+use anser_model::{
+    AccountId, Change, Command, ConversationKind, Intent, Ordinal, Refusal, Role, Seq, Timeline,
+};
+
+use crate::conversation::{Conversation, Member};
+
+/// What a decision may look at besides the conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The history that seqs belong to.
+    pub timeline: Timeline,
+    /// The ordinal at the seq that a `ReadUpTo` names, once it is known.
+    pub ordinal_at_mark: Option<Ordinal>,
+}
+
+/// The changes that a command makes, in order; the last one answers it. None
+/// of them: it is true already, which only a register may come to.
+pub fn decide(
+    conversation: &Conversation,
+    command: &Command,
+    context: Context,
+) -> Result<Vec<Change>, Refusal> {
+    let actor = command.actor.account;
+    match &command.intent {
+        Intent::Send(message) => {
+            let mut changes = Vec::with_capacity(1);
+            if conversation.shared.kind.is_none() {
+                changes.push(created_by_first_message(command)?);
+            } else {
+                require_member(conversation, actor)?;
+                if message.mention_all && conversation.shared.kind != Some(ConversationKind::Group) {
+                    return Err(Refusal::WrongKind("only groups can be mentioned as a whole"));
+                }
+            }
+            changes.push(Change::MessageSent(message.clone()));
+            Ok(changes)
+        }
+        Intent::ReadUpTo { seq, timeline } => read_up_to(conversation, actor, *seq, *timeline, context),
+        Intent::CreateGroup { title, members, history_visible } => {
+            assert!(conversation.shared.kind.is_none(), "a retried creation is answered as a duplicate");
+            let members = distinct(members, |member| member != actor);
+            require_room(members.len() + 1)?;
+            Ok(vec![Change::Created {
+                kind: ConversationKind::Group,
+                title: title.clone(),
+                members,
+                history_visible: *history_visible,
+            }])
+        }
+        Intent::AddMembers(members) => {
+            require_group(conversation, actor)?;
+            let members = distinct(members, |member| conversation.present(member).is_none());
+            if members.is_empty() {
+                return Err(Refusal::AlreadyMember);
+            }
+            require_room(conversation.roster().len() + members.len())?;
+            let visible_from =
+                if conversation.shared.history_visible { Seq(1) } else { conversation.shared.head.next() };
+            Ok(vec![Change::MembersAdded { members, visible_from }])
+        }
+        Intent::RemoveMember(subject) => remove_member(conversation, actor, *subject),
+        Intent::Leave => leave(conversation, actor),
+        Intent::SetRole { member, role } => set_role(conversation, actor, *member, *role),
+        Intent::Rename(title) => {
+            if require_group(conversation, actor)?.role < Role::Admin {
+                return Err(Refusal::NotAllowed("admins and the owner rename a group"));
+            }
+            Ok(vec![Change::Renamed { title: title.clone() }])
+        }
+        Intent::Enter(slot) => Ok(if conversation.shared.home.has_entered(*slot) {
+            Vec::new()
+        } else {
+            vec![Change::Entered { account: require_peer(command)?, slot: *slot }]
+        }),
+        Intent::RaiseCredentials { account_version, device } => Ok(vec![Change::CredentialsRaised {
+            account: require_peer(command)?,
+            account_version: *account_version,
+            device: *device,
+        }]),
+    }
+}
+
+/// Who becomes a member if the command is done: their homes must know of this slot first.
+pub fn joiners(conversation: &Conversation, command: &Command) -> Vec<AccountId> {
+    let actor = command.actor.account;
+    match &command.intent {
+        Intent::Send(_) if conversation.shared.kind.is_none() => match command.peer {
+            // The home knows of its own slot: asking it from here would wait for itself.
+            Some(peer) if peer != actor => vec![actor, peer],
+            _ => Vec::new(),
+        },
+        Intent::CreateGroup { members, .. } => {
+            let mut all = distinct(members, |member| member != actor);
+            all.push(actor);
+            all
+        }
+        Intent::AddMembers(members) if conversation.present(actor).is_some() => {
+            distinct(members, |member| conversation.present(member).is_none())
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The seq whose ordinal a command needs to know, if it is not the head's.
+pub fn mark_wanted(conversation: &Conversation, command: &Command) -> Option<Seq> {
+    let Intent::ReadUpTo { seq, .. } = command.intent else { return None };
+    let member = conversation.members.get(&command.actor.account)?;
+    let moves = seq > member.mark && seq <= member.intervals.newest(conversation.shared.head);
+    (moves && seq != conversation.shared.head).then_some(seq)
+}
+
+fn created_by_first_message(command: &Command) -> Result<Change, Refusal> {
+    let peer = require_peer(command)?;
+    let (kind, members) = if peer == command.actor.account {
+        (ConversationKind::OfSelf, Vec::new())
+    } else {
+        (ConversationKind::Direct, vec![peer])
+    };
+    Ok(Change::Created { kind, title: String::new(), members, history_visible: true })
+}
+
+fn read_up_to(
+    conversation: &Conversation,
+    actor: AccountId,
+    seq: Seq,
+    timeline: Timeline,
+    context: Context,
+) -> Result<Vec<Change>, Refusal> {
+    if timeline != context.timeline {
+        return Err(Refusal::ForeignTimeline);
+    }
+    let member = conversation.members.get(&actor).ok_or(Refusal::NotFound)?;
+    let newest = member.intervals.newest(conversation.shared.head);
+    if seq > newest {
+        return Err(Refusal::BeyondHead { asked: seq.0, head: newest.0 });
+    }
+    if seq <= member.mark {
+        return Ok(Vec::new());
+    }
+    let ordinal = if seq == conversation.shared.head {
+        conversation.shared.ordinal
+    } else {
+        context.ordinal_at_mark.expect("the ordinal at a mark inside is prefetched")
+    };
+    Ok(vec![Change::ReadUpTo { member: actor, seq, ordinal }])
+}
+
+fn remove_member(
+    conversation: &Conversation,
+    actor: AccountId,
+    subject: AccountId,
+) -> Result<Vec<Change>, Refusal> {
+    let remover = require_group(conversation, actor)?;
+    if remover.role < Role::Admin {
+        return Err(Refusal::NotAllowed("admins and the owner remove members"));
+    }
+    if subject == actor {
+        return Err(Refusal::NotAllowed("one leaves; one does not remove oneself"));
+    }
+    let removed = conversation.present(subject).ok_or(Refusal::NoSuchMember(subject))?;
+    if removed.role >= remover.role {
+        return Err(Refusal::NotAllowed("one removes only those of a lower role"));
+    }
+    Ok(vec![Change::MemberRemoved { member: subject, left: false, new_owner: None }])
+}
+
+fn leave(conversation: &Conversation, actor: AccountId) -> Result<Vec<Change>, Refusal> {
+    let leaver = require_group(conversation, actor)?;
+    let new_owner = if leaver.role == Role::Owner { heir(conversation, actor) } else { None };
+    Ok(vec![Change::MemberRemoved { member: actor, left: true, new_owner }])
+}
+
+/// Who owns the group after `owner` left: the longest-serving admin, else the longest-serving member.
+fn heir(conversation: &Conversation, owner: AccountId) -> Option<AccountId> {
+    conversation
+        .roster()
+        .iter()
+        .filter(|&&account| account != owner)
+        .min_by_key(|account| {
+            let member = &conversation.members[account];
+            (std::cmp::Reverse(member.role), member.joined_seq, **account)
+        })
+        .copied()
+}
+
+fn set_role(
+    conversation: &Conversation,
+    actor: AccountId,
+    subject: AccountId,
+    role: Role,
+) -> Result<Vec<Change>, Refusal> {
+    if require_group(conversation, actor)?.role != Role::Owner {
+        return Err(Refusal::NotAllowed("the owner gives roles"));
+    }
+    if subject == actor {
+        return Err(Refusal::NotAllowed("the owner hands over by making somebody else the owner"));
+    }
+    let member = conversation.present(subject).ok_or(Refusal::NoSuchMember(subject))?;
+    // A role that is held already is given again: a command under a client id leaves a fact, or a retry
+    // that comes late would have an effect that the first did not have.
+    assert!(member.role != Role::Owner, "a group has one owner, and it is the actor");
+    let given = Change::RoleSet { member: subject, role };
+    Ok(match role {
+        Role::Owner => vec![Change::RoleSet { member: actor, role: Role::Admin }, given],
+        Role::Admin | Role::Member => vec![given],
+    })
+}
+
+/// A present member; else what one who is not may be told.
+pub fn require_member(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {
+    let member = conversation.members.get(&account).ok_or(Refusal::NotFound)?;
+    if member.intervals.is_open() { Ok(member) } else { Err(Refusal::NoLongerMember) }
+}
+
+fn require_group(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {
+    let member = require_member(conversation, account)?;
+    if conversation.shared.kind != Some(ConversationKind::Group) {
+        return Err(Refusal::WrongKind("it is not a group"));
+    }
+    Ok(member)
+}
+
+fn require_room(members: usize) -> Result<(), Refusal> {
+    if members > GROUP_MEMBERS {
+        return Err(Refusal::TooManyMembers { would_have: members, limit: GROUP_MEMBERS });
+    }
+    Ok(())
+}
+
+fn require_peer(command: &Command) -> Result<AccountId, Refusal> {
+    command.peer.ok_or(Refusal::NotFound)
+}
+
+fn distinct(accounts: &[AccountId], keep: impl Fn(AccountId) -> bool) -> Vec<AccountId> {
+    let mut seen = std::collections::BTreeSet::new();
+    accounts.iter().copied().filter(|&account| keep(account) && seen.insert(account)).collect()
+}

@@ -1,0 +1,210 @@
+//! Deciding ahead of the disk: facts become records, and answers wait for them in one ordered queue.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anser_model::change::CommandKey;
+use anser_model::{Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal};
+
+use super::messages::{Answer, Effect, Event, Released, ReplyTo};
+use super::{FACTS_PER_RECORD, NO_SPACE_BACKOFF_MS, Phase, RECORD_SOFT_BYTES, RECORDS_IN_FLIGHT, SlotEngine};
+use crate::ports::log::AppendError;
+use crate::record::{Record, RecordHeader};
+use crate::storage::{StoredFact, encode_fact, push_fact};
+
+/// What is decided and not yet durable.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    /// Encoded facts of the record that is being formed.
+    forming: Vec<u8>,
+    forming_count: u32,
+    /// The last n of each record under way, oldest first.
+    in_flight: VecDeque<N>,
+    /// Answers and events, each with the n that must be durable first; never decreasing.
+    held: VecDeque<(N, Released)>,
+}
+
+impl Pipeline {
+    pub(super) fn is_full(&self) -> bool {
+        self.in_flight.len() >= RECORDS_IN_FLIGHT
+            || self.forming_count as usize >= FACTS_PER_RECORD
+            || self.forming.len() >= RECORD_SOFT_BYTES
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.forming_count == 0
+    }
+
+    fn hold(&mut self, wait_for: N, released: Released) {
+        assert!(self.held.back().is_none_or(|&(last, _)| last <= wait_for), "answers wait in order");
+        self.held.push_back((wait_for, released));
+    }
+}
+
+impl SlotEngine {
+    /// Makes a change a fact: numbers it, applies it, and holds its event.
+    pub(super) fn record_change(
+        &mut self,
+        cid: ConversationId,
+        actor: Actor,
+        command: Option<CommandKey>,
+        origin: ReplyTo,
+        change: Change,
+    ) -> Arc<StoredFact> {
+        let cached = self.conversations.get_mut(&cid).expect("a decision is made on a cached conversation");
+        let shared = &cached.state.shared;
+        let fact = ConversationFact {
+            cid,
+            at: self.latest,
+            author: actor.account,
+            device: actor.device,
+            author_profile_version: actor.profile_version,
+            command,
+            seq: change.is_sequenced().then(|| shared.head.next()),
+            ordinal: Ordinal(shared.ordinal.0 + u64::from(change.is_countable())),
+            change,
+        };
+        self.newest = self.newest.next();
+        let encoded = encode_fact(&fact);
+        let stored = Arc::new(StoredFact { n: self.newest, slot: self.config.slot, fact, encoded });
+        cached.apply(&stored);
+        let audience = cached.state.audience(&stored.fact);
+        push_fact(&mut self.pipeline.forming, &stored.encoded);
+        self.pipeline.forming_count += 1;
+        self.tail.push_back(stored.clone());
+        if !audience.is_empty() {
+            let event = Event { fact: stored.clone(), audience, origin };
+            self.pipeline.hold(stored.n, Released::Event(event));
+        }
+        stored
+    }
+
+    /// Answers as soon as everything decided so far is durable.
+    pub(super) fn answer(&mut self, reply: ReplyTo, answer: Result<Answer, Refusal>) {
+        self.pipeline.hold(self.newest, Released::Answer { reply, answer });
+    }
+
+    /// Refuses without looking at any state, so without waiting for it.
+    pub(super) fn refuse_now(&mut self, reply: ReplyTo, refusal: Refusal, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Release(vec![Released::Answer { reply, answer: Err(refusal) }]));
+    }
+
+    /// Sends what was decided since the last call to the log, as one record.
+    pub(super) fn submit(&mut self, effects: &mut Vec<Effect>) {
+        if self.pipeline.forming_count == 0 {
+            return;
+        }
+        let count = std::mem::take(&mut self.pipeline.forming_count);
+        let payload = std::mem::take(&mut self.pipeline.forming).into();
+        let first_n = N(self.newest.0 - u64::from(count) + 1);
+        let header = RecordHeader {
+            timeline: self.config.timeline,
+            slot: self.config.slot,
+            reign: self.reign,
+            opens_after: None,
+            first_n,
+            count,
+            must_understand: true,
+        };
+        assert_eq!(header.last_n(), self.newest, "a record holds everything decided and nothing else");
+        self.pipeline.in_flight.push_back(self.newest);
+        effects.push(Effect::Append(Record { header, payload }));
+    }
+
+    /// Lets go of everything whose n is durable, in order.
+    pub(super) fn release(&mut self, effects: &mut Vec<Effect>) {
+        let durable = self.durable;
+        let ready = self.pipeline.held.iter().take_while(|(wait_for, _)| *wait_for <= durable).count();
+        if ready > 0 {
+            effects.push(Effect::Release(self.pipeline.held.drain(..ready).map(|(_, r)| r).collect()));
+        }
+    }
+
+    pub(super) fn appended(
+        &mut self,
+        through: N,
+        result: Result<(), AppendError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match (&self.phase, result) {
+            (Phase::Stopped, _) => {}
+            (_, Err(AppendError::Broken(why))) => {
+                self.phase = Phase::Stopped;
+                effects.push(Effect::Halt(why));
+            }
+            (Phase::Opening, result) => self.opened(through, result, effects),
+            (Phase::Draining { .. }, result) => {
+                self.pipeline.in_flight.pop_front();
+                if result.is_err_and(|error| !matches!(error, AppendError::NoSpace(_))) {
+                    self.phase = Phase::Draining { reopen: true };
+                }
+                self.drained(effects);
+            }
+            (_, Ok(())) => {
+                let oldest = self.pipeline.in_flight.pop_front();
+                assert_eq!(oldest, Some(through), "appends resolve in order");
+                assert!(through > self.durable, "durability only grows");
+                self.durable = through;
+                self.admit_waiting(effects);
+            }
+            (_, Err(error)) => self.append_failed(error, effects),
+        }
+    }
+
+    /// An append failed: everything that was decided ahead of it never happened, as far as is known.
+    fn append_failed(&mut self, error: AppendError, effects: &mut Vec<Effect>) {
+        let no_space = matches!(error, AppendError::NoSpace(_));
+        let refusal = if no_space { Refusal::StorageFull } else { Refusal::UnknownOutcome };
+        self.pipeline.in_flight.pop_front();
+        if no_space {
+            self.no_space_until = self.latest.plus_ms(NO_SPACE_BACKOFF_MS);
+        }
+        self.release(effects);
+        self.abandon_speculation(&refusal, effects);
+        self.phase = Phase::Draining { reopen: !no_space };
+        self.drained(effects);
+    }
+
+    /// Drops everything that rests on facts which are not durable, and answers whoever waits for it.
+    fn abandon_speculation(&mut self, refusal: &Refusal, effects: &mut Vec<Effect>) {
+        let mut released = Vec::new();
+        for (_, held) in self.pipeline.held.drain(..) {
+            if let Released::Answer { reply, .. } = held {
+                released.push(Released::Answer { reply, answer: Err(refusal.clone()) });
+            }
+        }
+        for parked in std::mem::take(&mut self.parked).into_values() {
+            for work in parked.queue {
+                released.push(Released::Answer { reply: work.reply, answer: Err(Refusal::Unavailable) });
+            }
+        }
+        for pending in std::mem::take(&mut self.fetches).into_values() {
+            if let super::FetchFor::Changes { reply, .. } = pending.purpose {
+                released.push(Released::Answer { reply, answer: Err(Refusal::Unavailable) });
+            }
+        }
+        if !released.is_empty() {
+            effects.push(Effect::Release(released));
+        }
+        self.pipeline.forming.clear();
+        self.pipeline.forming_count = 0;
+        self.asks.clear();
+        self.resumable.clear();
+        self.conversations.clear();
+        self.tail.clear();
+        self.newest = self.durable;
+        self.flushing.abandon();
+    }
+
+    /// Once nothing of the old speculation is under way, the log says what is true.
+    fn drained(&mut self, effects: &mut Vec<Effect>) {
+        if !self.pipeline.in_flight.is_empty() {
+            return;
+        }
+        match self.phase {
+            Phase::Draining { reopen: true } => self.reopen(effects),
+            Phase::Draining { reopen: false } => self.replay_tail(effects),
+            _ => unreachable!("only a draining slot drains"),
+        }
+    }
+}

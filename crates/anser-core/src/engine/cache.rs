@@ -1,0 +1,90 @@
+//! Conversations in memory: state, recent facts, and what of them is not yet folded.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use anser_model::{AccountId, ClientId, N, Seq, UnixMillis};
+
+use super::RECENT_FACTS_KEPT;
+use crate::conversation::Conversation;
+use crate::storage::StoredFact;
+
+/// One conversation in memory.
+#[derive(Debug)]
+pub(super) struct Cached {
+    pub(super) state: Conversation,
+    /// Sequenced facts up to the head, without a gap.
+    pub(super) recent: VecDeque<Arc<StoredFact>>,
+    /// Every command that was done after this instant is in `recent`.
+    pub(super) complete_since: UnixMillis,
+    pub(super) dirty: bool,
+    pub(super) dirty_members: BTreeSet<AccountId>,
+    /// The engine's clock when it was used last.
+    pub(super) used: u64,
+}
+
+impl Cached {
+    pub(super) fn new(state: Conversation) -> Self {
+        Cached {
+            complete_since: state.shared.touched_at,
+            state,
+            recent: VecDeque::new(),
+            dirty: false,
+            dirty_members: BTreeSet::new(),
+            used: 0,
+        }
+    }
+
+    pub(super) fn apply(&mut self, fact: &Arc<StoredFact>) {
+        let touched = self.state.apply(fact);
+        self.dirty |= touched.shared;
+        self.dirty_members.extend(touched.members);
+        self.remember(fact);
+    }
+
+    /// Keeps a sequenced fact that is already part of the state.
+    pub(super) fn remember(&mut self, fact: &Arc<StoredFact>) {
+        if let Some(seq) = fact.fact.seq {
+            if let Some(last) = self.recent.back() {
+                assert_eq!(last.fact.seq.map(Seq::next), Some(seq), "recent facts have no gap");
+            }
+            self.recent.push_back(fact.clone());
+        }
+    }
+
+    /// The fact that a command under this key became, if it is in memory.
+    pub(super) fn done_by(&self, sender: AccountId, client_id: ClientId) -> Option<&Arc<StoredFact>> {
+        self.recent.iter().rev().find(|fact| {
+            fact.fact.author == sender && fact.fact.command.is_some_and(|key| key.client_id == client_id)
+        })
+    }
+
+    /// The oldest seq in memory; one past the head where none is.
+    pub(super) fn recent_from(&self) -> Seq {
+        self.recent.front().and_then(|fact| fact.fact.seq).unwrap_or(self.state.shared.head.next())
+    }
+
+    /// A fact in memory by its seq.
+    pub(super) fn recent_at(&self, seq: Seq) -> Option<&Arc<StoredFact>> {
+        let from = self.recent_from();
+        let index = seq.0.checked_sub(from.0)?;
+        self.recent.get(index as usize)
+    }
+
+    /// Forgets old facts that the stores hold for every reader.
+    pub(super) fn trim(&mut self, forgettable: N) {
+        while self.recent.len() > RECENT_FACTS_KEPT {
+            let oldest = &self.recent[0];
+            if oldest.n > forgettable {
+                break;
+            }
+            self.complete_since = self.complete_since.max(oldest.fact.at);
+            self.recent.pop_front();
+        }
+    }
+
+    /// Whether the stores hold all of it for every reader.
+    pub(super) fn is_forgettable(&self, forgettable: N) -> bool {
+        !self.dirty && self.dirty_members.is_empty() && self.state.shared.n_newest <= forgettable
+    }
+}

@@ -1,0 +1,254 @@
+//! A reign begins: `Opened` fences every earlier one, then the log says what landed, and the tail that
+//! the stores do not hold yet is folded into memory again. A failed append comes back here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anser_model::{ConversationId, Fact, N, Refusal, Reign, SlotFact};
+
+use super::cache::Cached;
+use super::messages::{Effect, Fetch, Fetched, Start};
+use super::{FetchFor, Phase, SlotEngine};
+use crate::conversation::Conversation;
+use crate::ports::StoreError;
+use crate::ports::log::{AppendError, LogError};
+use crate::record::{Record, RecordHeader};
+use crate::rows::conversation_from;
+use crate::storage::{StoredFact, decode_fact, encode_slot_fact, push_fact, split_facts};
+
+/// What is known of the log's end while a reign begins.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// The reign in force before ours.
+    after: Reign,
+    /// n of the next record to read.
+    from: N,
+    /// n of the last durable fact.
+    to: N,
+    /// The opening could not be appended, and waits for another try.
+    put_off: bool,
+    /// Conversations to load, in the order asked for.
+    loading: Vec<ConversationId>,
+}
+
+/// Why a slot cannot be ruled from what the log holds.
+fn fatal(slot: anser_model::Slot, what: impl std::fmt::Display) -> Effect {
+    Effect::Halt(format!("slot {slot}: {what}"))
+}
+
+impl SlotEngine {
+    pub(super) fn start(&mut self, start: Start, effects: &mut Vec<Effect>) {
+        assert!(matches!(self.phase, Phase::Idle), "an engine is started once");
+        assert_eq!(start.head.slot, self.config.slot, "an engine is started with its own slot's head");
+        self.index_folded = start.index_folded;
+        self.history_folded = start.history_folded;
+        self.durable = start.head.last;
+        self.newest = start.head.last;
+        self.replay.after = start.head.reign;
+        self.next_nonce = Some(start.nonce);
+        // An answer to a question of an earlier reign must not pass for one to ours.
+        self.next_ask = start.nonce.0;
+        if self.index_folded < self.history_folded || self.history_folded > start.head.last {
+            self.stop_with("the stores hold more than the log: they belong to another history", effects);
+        } else if self.history_folded.next() < start.head.first {
+            let gap = format!(
+                "the log was trimmed below n {}, but the history holds only up to n {}: the stores are \
+                 older than the log",
+                start.head.first, self.history_folded
+            );
+            self.stop_with(&gap, effects);
+        } else {
+            self.append_opened(effects);
+        }
+    }
+
+    fn stop_with(&mut self, what: &str, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Stopped;
+        effects.push(fatal(self.config.slot, what));
+    }
+
+    /// Opens again after an append of unknown fate: under the next nonce, after the reign that failed.
+    pub(super) fn reopen(&mut self, effects: &mut Vec<Effect>) {
+        self.replay.after = self.reign;
+        // A nonce must differ from every earlier one; it follows from the failed reign and where it failed.
+        let mixed = self.config.slot_key.hash128(
+            b"reign",
+            &[&self.reign.0.to_le_bytes(), &self.newest.0.to_le_bytes(), &self.latest.0.to_le_bytes()],
+        );
+        self.next_nonce = Some(Reign((mixed as u64).max(1)));
+        self.append_opened(effects);
+    }
+
+    fn append_opened(&mut self, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Opening;
+        self.replay.put_off = false;
+        let reign = self.next_nonce.expect("a reign is opened under a nonce");
+        let mut payload = Vec::new();
+        let opened = SlotFact::Opened { after: self.replay.after, at: self.latest };
+        push_fact(&mut payload, &encode_slot_fact(&opened));
+        let header = RecordHeader {
+            timeline: self.config.timeline,
+            slot: self.config.slot,
+            reign,
+            opens_after: Some(self.replay.after),
+            first_n: self.durable.next(),
+            count: 1,
+            must_understand: true,
+        };
+        effects.push(Effect::Append(Record { header, payload: payload.into() }));
+    }
+
+    pub(super) fn opened(&mut self, through: N, result: Result<(), AppendError>, effects: &mut Vec<Effect>) {
+        match result {
+            Ok(()) => {
+                self.reign = self.next_nonce.take().expect("the nonce of the opening");
+                self.durable = through;
+                self.replay_tail(effects);
+            }
+            Err(AppendError::Fenced { in_force, last, .. }) => {
+                // What was under way when we lost track has landed before us: open after it.
+                if in_force == self.next_nonce.unwrap_or_default() {
+                    self.reign = in_force;
+                    self.next_nonce = None;
+                    self.durable = last;
+                    self.replay_tail(effects);
+                } else {
+                    self.replay.after = in_force;
+                    self.durable = last;
+                    self.newest = last;
+                    self.append_opened(effects);
+                }
+            }
+            Err(AppendError::NoSpace(_) | AppendError::Unknown(_)) => {
+                self.replay.put_off = true;
+                self.no_space_until = self.latest.plus_ms(super::NO_SPACE_BACKOFF_MS);
+            }
+            Err(AppendError::Broken(_)) => unreachable!("a broken log halts before"),
+        }
+    }
+
+    /// Tries an opening again that could not be appended.
+    pub(super) fn retry_open(&mut self, effects: &mut Vec<Effect>) {
+        if !self.replay.put_off {
+            return;
+        }
+        assert!(matches!(self.phase, Phase::Opening), "only an opening is put off");
+        if self.latest >= self.no_space_until {
+            self.append_opened(effects);
+        } else {
+            for work in std::mem::take(&mut self.waiting) {
+                self.refuse_now(work.reply, Refusal::StorageFull, effects);
+            }
+        }
+    }
+
+    /// Reads the tail back: everything above what the history holds.
+    pub(super) fn replay_tail(&mut self, effects: &mut Vec<Effect>) {
+        assert!(self.tail.is_empty() && self.conversations.is_empty(), "speculation was dropped before");
+        self.newest = self.durable;
+        self.replay.from = self.history_folded.next();
+        self.replay.to = self.durable;
+        self.read_on(effects);
+    }
+
+    fn read_on(&mut self, effects: &mut Vec<Effect>) {
+        if self.replay.from > self.replay.to {
+            self.load_tail(effects);
+        } else {
+            self.phase = Phase::Replaying;
+            effects.push(Effect::ReadLog { from: self.replay.from });
+        }
+    }
+
+    pub(super) fn log_read(&mut self, result: Result<Vec<Record>, LogError>, effects: &mut Vec<Effect>) {
+        if !matches!(self.phase, Phase::Replaying) {
+            return;
+        }
+        match result {
+            Err(error) if error.retry_helps() => effects.push(Effect::ReadLog { from: self.replay.from }),
+            Err(error) => self.stop_with(&error.to_string(), effects),
+            Ok(records) => {
+                for record in records {
+                    if let Err(error) = self.replay_record(&record) {
+                        let at = record.header.first_n;
+                        return self
+                            .stop_with(&format!("the record at n {at} cannot be read: {error}"), effects);
+                    }
+                }
+                self.read_on(effects);
+            }
+        }
+    }
+
+    fn replay_record(&mut self, record: &Record) -> Result<(), String> {
+        let header = &record.header;
+        if header.first_n > self.replay.from || header.last_n() < self.replay.from {
+            return Err(format!("n {} was to be read, not {}", self.replay.from, header.first_n));
+        }
+        let facts = split_facts(&record.payload).map_err(|error| error.to_string())?;
+        if facts.len() != record.header.count as usize {
+            return Err(format!("it holds {} facts and says {}", facts.len(), record.header.count));
+        }
+        for (index, encoded) in facts.into_iter().enumerate() {
+            let n = N(record.header.first_n.0 + index as u64);
+            if n < self.replay.from || n > self.replay.to {
+                continue;
+            }
+            match decode_fact(&encoded).map_err(|error| error.to_string())? {
+                Fact::Slot(SlotFact::Opened { at, .. }) => self.latest = self.latest.max(at),
+                Fact::Conversation(fact) => {
+                    self.latest = self.latest.max(fact.at);
+                    let slot = self.config.slot;
+                    self.tail.push_back(Arc::new(StoredFact { n, slot, fact, encoded }));
+                }
+            }
+        }
+        self.replay.from = record.header.last_n().next();
+        Ok(())
+    }
+
+    fn load_tail(&mut self, effects: &mut Vec<Effect>) {
+        let cids: BTreeSet<ConversationId> = self.tail.iter().map(|fact| fact.fact.cid).collect();
+        self.replay.loading = cids.into_iter().collect();
+        if self.replay.loading.is_empty() {
+            return self.rule(effects);
+        }
+        self.phase = Phase::Loading;
+        let cids = self.replay.loading.clone();
+        self.fetch(Fetch::Conversations(cids), FetchFor::Replay, effects);
+    }
+
+    pub(super) fn replay_loaded(&mut self, result: Result<Fetched, StoreError>, effects: &mut Vec<Effect>) {
+        let rows = match result {
+            Ok(Fetched::Conversations(rows)) => rows,
+            Ok(_) => unreachable!("a fetch is answered in kind"),
+            Err(error) if error.retry_helps() => return self.load_tail(effects),
+            Err(error) => return self.stop_with(&error.to_string(), effects),
+        };
+        assert_eq!(rows.len(), self.replay.loading.len(), "rows come in the order asked for");
+        for (cid, rows) in std::mem::take(&mut self.replay.loading).into_iter().zip(rows) {
+            let state = match rows.map(|rows| conversation_from(self.config.slot, &rows)).transpose() {
+                Ok(state) => state.unwrap_or_else(|| Conversation::vacant(cid)),
+                Err(error) => {
+                    return self.stop_with(&format!("the rows of {cid} cannot be read: {error}"), effects);
+                }
+            };
+            self.conversations.insert(cid, Cached::new(state));
+        }
+        for fact in &self.tail {
+            let cached = self.conversations.get_mut(&fact.fact.cid).expect("loaded above");
+            if fact.n > cached.state.shared.n_newest {
+                cached.apply(fact);
+            } else {
+                cached.remember(fact);
+            }
+        }
+        self.rule(effects);
+    }
+
+    fn rule(&mut self, effects: &mut Vec<Effect>) {
+        self.drop_folded_tail();
+        self.phase = Phase::Open;
+        self.admit_waiting(effects);
+    }
+}

@@ -1,0 +1,234 @@
+//! Questions: pages, members, heads for sync, homes. Each goes through [`authorize`], shows what is
+//! durable by the time it is answered, and overlays memory on the stores.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anser_model::limits::PAGE_MESSAGES;
+use anser_model::{AccountId, ConversationId, N, Refusal, Seq};
+
+use super::commands::{Attempt, Need};
+use super::messages::{
+    Answer, Effect, Fetch, Fetched, HomeView, Members, Page, Query, ReplyTo, Wanted, Work,
+};
+use super::{FetchFor, SlotEngine};
+use crate::conversation::{Conversation, Head};
+use crate::decide::require_member;
+use crate::ports::StoreError;
+use crate::ports::history::HistoryRange;
+use crate::ports::index::{ConversationRow, MemberRow};
+use crate::rows::{member_from, shared_from};
+use crate::storage::{StoredFact, decode_stored};
+
+/// What of `low..=high` an account may read: the one gate of every read of bodies.
+pub fn authorize(
+    conversation: &Conversation,
+    account: AccountId,
+    low: Seq,
+    high: Seq,
+) -> Result<Vec<(Seq, Seq)>, Refusal> {
+    let member = conversation.members.get(&account).ok_or(Refusal::NotFound)?;
+    Ok(member.intervals.clip(low, high.min(conversation.shared.head)))
+}
+
+/// Cuts ascending ranges to `limit` seqs, at the newest end or at the oldest. Says whether it cut.
+fn cut(ranges: Vec<(Seq, Seq)>, limit: usize, keep_newest: bool) -> (Vec<(Seq, Seq)>, bool) {
+    let mut left = limit as u64;
+    let mut kept = Vec::new();
+    let mut more = false;
+    let ordered: Vec<(Seq, Seq)> = if keep_newest { ranges.into_iter().rev().collect() } else { ranges };
+    for (low, high) in ordered {
+        let size = high.0 - low.0 + 1;
+        more |= size > left;
+        let take = size.min(left);
+        left -= take;
+        if take > 0 {
+            kept.push(if keep_newest {
+                (Seq(high.0 - take + 1), high)
+            } else {
+                (low, Seq(low.0 + take - 1))
+            });
+        }
+    }
+    if keep_newest {
+        kept.reverse();
+    }
+    (kept, more)
+}
+
+impl SlotEngine {
+    pub(super) fn attempt_query(&mut self, cid: ConversationId, work: Work) -> Attempt {
+        let cached = &self.conversations[&cid];
+        let Wanted::Query(query) = &work.what else { unreachable!("called for queries") };
+        let answer = match query {
+            Query::Page { account, after, before, limit, .. } => {
+                match self.page(cid, *account, (*after, *before), *limit, &work) {
+                    Ok(answer) => answer,
+                    Err(need) => return Attempt::Wait(work, need),
+                }
+            }
+            Query::Members { account, .. } => {
+                require_member(&cached.state, *account).map(|_| Answer::Members(members(&cached.state)))
+            }
+            Query::Home { .. } => {
+                let home = &cached.state.shared.home;
+                let mut slots = home.slots();
+                if cached.state.shared.kind.is_some() && !home.has_entered(self.config.slot) {
+                    slots.push(self.config.slot);
+                }
+                Ok(Answer::Home(HomeView {
+                    slots,
+                    account_version: home.account_version,
+                    devices: home.devices.iter().map(|(&device, &version)| (device, version)).collect(),
+                }))
+            }
+            Query::Changes { .. } => unreachable!("a sync is about no one conversation"),
+        };
+        self.answer(work.reply, answer);
+        Attempt::Done
+    }
+
+    /// A page, or the ranges that the history must be asked for first.
+    fn page(
+        &self,
+        cid: ConversationId,
+        account: AccountId,
+        (after, before): (Option<Seq>, Option<Seq>),
+        limit: usize,
+        work: &Work,
+    ) -> Result<Result<Answer, Refusal>, Need> {
+        let cached = &self.conversations[&cid];
+        let low = after.map_or(Seq(1), Seq::next);
+        let high = before.map_or(cached.state.shared.head, |before| Seq(before.0.saturating_sub(1)));
+        let visible = match authorize(&cached.state, account, low, high) {
+            Ok(visible) => visible,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let (ranges, more) = cut(visible, limit.clamp(1, PAGE_MESSAGES), after.is_none());
+        let recent_from = cached.recent_from();
+        let older: Vec<HistoryRange> = ranges
+            .iter()
+            .filter(|(low, _)| *low < recent_from)
+            .map(|&(low, high)| HistoryRange {
+                cid,
+                low,
+                high: high.min(Seq(recent_from.0 - 1)),
+                limit: PAGE_MESSAGES,
+                newest_first: false,
+            })
+            .collect();
+        let stored = match &work.facts {
+            _ if older.is_empty() => &Vec::new(),
+            Some(rows) => rows,
+            None => return Err(Need::Facts(older)),
+        };
+        let mut facts = Vec::new();
+        for seq in ranges.iter().flat_map(|&(low, high)| (low.0..=high.0).map(Seq)) {
+            match self.fact_at(cached, seq, stored) {
+                Some(fact) => facts.push(fact),
+                // The history does not hold what the log says it must: never a silent hole.
+                None => return Ok(Err(Refusal::Unavailable)),
+            }
+        }
+        let page = Page { cid, facts, more, slot: self.config.slot, n: self.newest };
+        Ok(Ok(Answer::Page(page)))
+    }
+
+    fn fact_at(
+        &self,
+        cached: &super::cache::Cached,
+        seq: Seq,
+        stored: &[crate::ports::history::FactRow],
+    ) -> Option<Arc<StoredFact>> {
+        if let Some(fact) = cached.recent_at(seq) {
+            return Some(fact.clone());
+        }
+        let row = &stored[stored.binary_search_by_key(&seq, |row| row.seq).ok()?];
+        decode_stored(self.config.slot, row.n, &row.fact).ok()
+    }
+
+    /// Begins a sync: what the slot held by now is what the answer will cover.
+    pub(super) fn sync(&mut self, work: Work, effects: &mut Vec<Effect>) {
+        let Wanted::Query(Query::Changes { account, after }) = work.what else {
+            unreachable!("only a sync is about no conversation");
+        };
+        let after = if after > self.newest { N(0) } else { after };
+        let purpose = FetchFor::Changes { reply: work.reply, account, after, n: self.newest };
+        self.fetch(Fetch::Changes { account, after }, purpose, effects);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a sync was asked with, and what came of it")]
+    pub(super) fn changes_fetched(
+        &mut self,
+        reply: ReplyTo,
+        account: AccountId,
+        after: N,
+        n: N,
+        folded: N,
+        result: Result<Fetched, StoreError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let rows = match result {
+            Ok(Fetched::Changes(rows)) => rows,
+            Ok(_) => unreachable!("a fetch is answered in kind"),
+            Err(_) => return self.refuse_now(reply, Refusal::Unavailable, effects),
+        };
+        let mut heads = Vec::with_capacity(rows.len());
+        let mut in_memory = HashSet::new();
+        for (&cid, cached) in &self.conversations {
+            // The stores held everything up to `folded` when they were asked.
+            if cached.state.shared.n_newest > folded || !cached.dirty_members.is_empty() {
+                in_memory.insert(cid);
+                if cached.state.n_for(account) > after {
+                    heads.extend(cached.state.head_for(account));
+                }
+            }
+        }
+        for (conversation, member) in rows {
+            if !in_memory.contains(&conversation.cid) {
+                match self.head_from_rows(account, &conversation, &member) {
+                    Ok(head) => heads.extend(head),
+                    Err(_) => return self.refuse_now(reply, Refusal::Unavailable, effects),
+                }
+            }
+        }
+        self.answer(reply, Ok(Answer::Heads { slot: self.config.slot, n, heads }));
+    }
+
+    fn head_from_rows(
+        &self,
+        account: AccountId,
+        conversation: &ConversationRow,
+        member: &MemberRow,
+    ) -> Result<Option<Head>, crate::storage::StorageError> {
+        let shared = shared_from(self.config.slot, conversation)?;
+        let member = member_from(self.config.slot, member)?;
+        Ok(shared.head_for(account, &member))
+    }
+}
+
+fn members(conversation: &Conversation) -> Members {
+    let members = conversation
+        .roster()
+        .iter()
+        .map(|account| {
+            let member = &conversation.members[account];
+            (*account, member.role, member.joined_at)
+        })
+        .collect();
+    Members { cid: conversation.shared.cid, members }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_cuts_on_the_side_it_should() {
+        let ranges = || vec![(Seq(1), Seq(3)), (Seq(7), Seq(9))];
+        assert_eq!(cut(ranges(), 10, true), (ranges(), false));
+        assert_eq!(cut(ranges(), 4, true), (vec![(Seq(3), Seq(3)), (Seq(7), Seq(9))], true));
+        assert_eq!(cut(ranges(), 4, false), (vec![(Seq(1), Seq(3)), (Seq(7), Seq(7))], true));
+        assert_eq!(cut(ranges(), 3, false), (vec![(Seq(1), Seq(3))], true));
+    }
+}

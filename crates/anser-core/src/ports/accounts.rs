@@ -1,0 +1,351 @@
+//! Who may come in: handles, passwords, devices, refresh families, invitations, and the outbox that
+//! tells an account's home what changed. Rows of their own, not a fold of the log.
+//!
+//! Every write is one transaction with a compare-and-set in it. Whatever voids credentials writes its
+//! outbox row in the same transaction, so that the home learns of it at least once. The port sees
+//! hashes alone: no password, no token and no invitation passes through it in the clear.
+
+use std::fmt;
+
+use anser_model::{AccountId, DeviceId, UnixMillis};
+
+use super::{PortFuture, StoreError};
+
+/// Live devices that one account may have; the one seen least recently makes room for another.
+pub const DEVICES_PER_ACCOUNT: usize = 32;
+/// How long the row of a revoked device is kept.
+pub const REVOKED_DEVICE_KEPT_MS: u64 = 30 * anser_model::limits::DAY_MS;
+
+/// A password as stored: an argon2id hash in the PHC string format, opaque to the port.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// SHA-256 of a refresh token, a nonce or an invitation. What it hashes is random and long.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Random, below 2⁶³, not 0; never used again.
+    pub account: AccountId,
+    /// Case-folded, unique for ever.
+    pub handle: String,
+    /// What people see.
+    pub name: String,
+    /// Grows with every change of the profile.
+    pub profile_version: u64,
+    /// Grows with every change that voids all tokens.
+    pub credential_version: u64,
+    /// What a password is checked against.
+    pub password_hash: PasswordHash,
+    /// Whether it runs the installation.
+    pub admin: bool,
+    /// Whether it may no longer sign in.
+    pub deactivated: bool,
+    /// When it registered.
+    pub created_at: UnixMillis,
+}
+
+/// An account that registers, with its first device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Its random id.
+    pub account: AccountId,
+    /// Its handle, case-folded.
+    pub handle: String,
+    /// What people see.
+    pub name: String,
+    /// Its password.
+    pub password_hash: PasswordHash,
+    /// Whether it runs the installation.
+    pub admin: bool,
+    /// Where it registers.
+    pub device: NewDevice,
+    /// The invitation that it spends, if it needs one.
+    pub invitation: Option<TokenHash>,
+}
+
+/// One installation of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Random, below 2⁶³, not 0.
+    pub device: DeviceId,
+    /// Whose.
+    pub account: AccountId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Grows with its revocation: tokens with a smaller one are void.
+    pub version: u64,
+    /// When it signed in.
+    pub created_at: UnixMillis,
+    /// When it last refreshed.
+    pub last_seen_at: UnixMillis,
+    /// Whether it was signed out.
+    pub revoked: bool,
+}
+
+/// A device that signs in, with its refresh family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDevice {
+    /// Its random id.
+    pub device: DeviceId,
+    /// What its owner calls it.
+    pub name: String,
+    /// When.
+    pub at: UnixMillis,
+    /// Its refresh tokens.
+    pub family: NewFamily,
+}
+
+/// The first token of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewFamily {
+    /// Random, below 2⁶³, not 0.
+    pub family: u64,
+    /// Hash of its first token.
+    pub token: TokenHash,
+    /// When it can no longer be used, unless it is rotated before.
+    pub expires_at: UnixMillis,
+}
+
+/// The refresh tokens of one device: a chain of which only the newest may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FamilyRow {
+    /// Which family.
+    pub family: u64,
+    /// Whose.
+    pub account: AccountId,
+    /// Of which device.
+    pub device: DeviceId,
+    /// How many tokens came before the newest.
+    pub generation: u64,
+    /// Hash of the newest token.
+    pub token: TokenHash,
+    /// Hash of the client's nonce that made it; none made the first.
+    pub nonce: Option<TokenHash>,
+    /// When it can no longer be used.
+    pub expires_at: UnixMillis,
+}
+
+/// The step from one token of a family to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// Which family.
+    pub family: u64,
+    /// The generation that is being used up; refused if it is not the newest any more.
+    pub from_generation: u64,
+    /// Hash of the next token.
+    pub token: TokenHash,
+    /// Hash of the nonce that makes it.
+    pub nonce: TokenHash,
+    /// When: the device was seen.
+    pub at: UnixMillis,
+    /// When the next token can no longer be used.
+    pub expires_at: UnixMillis,
+}
+
+/// A link that lets people register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvitationRow {
+    /// Hash of what stands in the link.
+    pub hash: TokenHash,
+    /// Who made it; nobody for those of the first start.
+    pub author: Option<AccountId>,
+    /// Whether who uses it runs the installation.
+    pub admin: bool,
+    /// How often it can still be used; `None`: until it expires.
+    pub uses_left: Option<u32>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it can no longer be used.
+    pub expires_at: UnixMillis,
+}
+
+/// On which condition invitations are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvitationRule {
+    /// While there is no account: they take the place of all invitations that there were.
+    WhileEmpty,
+    /// While the author has fewer than so many that can still be used; those that cannot are removed.
+    WhileBelow {
+        /// How many are too many.
+        limit: usize,
+        /// When.
+        now: UnixMillis,
+    },
+}
+
+/// By what accounts are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountKey {
+    /// By id.
+    Id(AccountId),
+    /// By case-folded handle.
+    Handle(String),
+}
+
+/// A change of one account, with the version that it was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountChange {
+    /// Another name. The profile version grows.
+    Name {
+        /// The profile version that was read.
+        from_version: u64,
+        /// What people see from now on.
+        name: String,
+    },
+    /// Another password. The credential version grows, every device but one is revoked, and that one
+    /// starts another family.
+    Password {
+        /// The credential version that was read.
+        from_version: u64,
+        /// The new password.
+        password_hash: PasswordHash,
+        /// The device that stays.
+        keep: DeviceId,
+        /// Its refresh tokens from now on.
+        family: NewFamily,
+        /// When.
+        at: UnixMillis,
+    },
+    /// May sign in no longer, or again. The credential version grows, and every device is revoked.
+    Deactivated {
+        /// The credential version that was read.
+        from_version: u64,
+        /// Whether it may no longer sign in.
+        deactivated: bool,
+        /// When.
+        at: UnixMillis,
+    },
+}
+
+/// What an account's home has to learn. The largest version wins, so it may be told twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutboxChange {
+    /// Others are to fetch the profile again.
+    ProfileChanged {
+        /// Of which version on.
+        version: u64,
+    },
+    /// Tokens of this device below the version are void.
+    DeviceRevoked {
+        /// Which device.
+        device: DeviceId,
+        /// Its version from now on.
+        version: u64,
+    },
+    /// Tokens of the account below the version are void.
+    CredentialChanged {
+        /// Its version from now on.
+        version: u64,
+    },
+}
+
+/// One entry of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Grows by the order in which entries were written.
+    pub id: u64,
+    /// Whose home is to learn it.
+    pub account: AccountId,
+    /// What.
+    pub change: OutboxChange,
+}
+
+/// The accounts of an installation.
+pub trait Accounts: Send + Sync {
+    /// Accounts in the order asked for.
+    fn accounts(&self, keys: Vec<AccountKey>) -> PortFuture<Result<Vec<Option<AccountRow>>, AccountsError>>;
+
+    /// The devices of an account, revoked ones included, oldest first.
+    fn devices(&self, account: AccountId) -> PortFuture<Result<Vec<DeviceRow>, AccountsError>>;
+
+    /// A refresh family; those of revoked devices are gone.
+    fn family(&self, family: u64) -> PortFuture<Result<Option<FamilyRow>, AccountsError>>;
+
+    /// An invitation, spent or not.
+    fn invitation(&self, hash: TokenHash) -> PortFuture<Result<Option<InvitationRow>, AccountsError>>;
+
+    /// Registers an account: claims the handle first, then spends the invitation. Both versions of the
+    /// account, and its device's, begin at 1.
+    fn register(&self, account: NewAccount) -> PortFuture<Result<(), AccountsError>>;
+
+    /// Adds a device, if the credential version is still the one that the password was checked
+    /// against. Above [`DEVICES_PER_ACCOUNT`] the one seen least recently is revoked; returns it.
+    fn add_device(
+        &self,
+        account: AccountId,
+        from_credential_version: u64,
+        device: NewDevice,
+    ) -> PortFuture<Result<Option<DeviceRow>, AccountsError>>;
+
+    /// Revokes a device with its family and returns its version from now on. May be repeated.
+    fn revoke_device(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        at: UnixMillis,
+    ) -> PortFuture<Result<u64, AccountsError>>;
+
+    /// Moves a family on, if it still is where the rotation was decided.
+    fn rotate(&self, rotation: Rotation) -> PortFuture<Result<(), AccountsError>>;
+
+    /// Changes one account, if it still has the version that the change was decided on.
+    fn change(&self, account: AccountId, change: AccountChange) -> PortFuture<Result<(), AccountsError>>;
+
+    /// Adds invitations, all or none. `Conflict` where the rule does not hold.
+    fn add_invitations(
+        &self,
+        invitations: Vec<InvitationRow>,
+        rule: InvitationRule,
+    ) -> PortFuture<Result<(), AccountsError>>;
+
+    /// The oldest entries of the outbox. They stay until they are acknowledged.
+    fn take_outbox(&self, limit: usize) -> PortFuture<Result<Vec<OutboxRow>, AccountsError>>;
+
+    /// Removes entries whose effect is durable. May be repeated.
+    fn acknowledge_outbox(&self, ids: Vec<u64>) -> PortFuture<Result<(), AccountsError>>;
+}
+
+/// Why the accounts did not do what they were asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountsError {
+    /// Somebody has, or had, this handle.
+    #[error("the handle is taken")]
+    HandleTaken,
+    /// The random id of an account, device or family is in use; another one will do.
+    #[error("the id is in use")]
+    IdTaken,
+    /// The invitation does not exist, is used up or has expired.
+    #[error("the invitation is not valid any more")]
+    InvitationSpent,
+    /// There is no such account, device or family.
+    #[error("there is no such row")]
+    NotFound,
+    /// Something changed since it was read, or a rule does not hold: read again and decide afresh.
+    #[error("the row has changed in the meantime")]
+    Conflict,
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccountsError {
+    /// Whether asking the very same again may help.
+    pub fn retry_helps(&self) -> bool {
+        matches!(self, AccountsError::Store(error) if error.retry_helps())
+    }
+}

@@ -1,0 +1,501 @@
+//! The storage schema: how facts and folded state are written, apart from the wire's schema.
+//!
+//! Fields are numbered for ever; a field that a later version adds is carried along unread, because
+//! what is stored is the bytes as they were first written.
+
+use std::sync::Arc;
+
+use anser_model::change::CommandKey;
+use anser_model::{
+    AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, DeviceId, Fact, Message,
+    N, Ordinal, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
+};
+use bytes::Bytes;
+use prost::Message as _;
+
+/// A fact of a conversation where it stands in the log, with the bytes that say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFact {
+    /// Its number in its slot.
+    pub n: N,
+    /// The slot.
+    pub slot: Slot,
+    /// What happened.
+    pub fact: ConversationFact,
+    /// As recorded, without n and slot, which follow from where it stands.
+    pub encoded: Bytes,
+}
+
+/// What is stored cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// Not in the schema.
+    #[error("stored bytes do not decode: {0}")]
+    Malformed(String),
+    /// Written by a newer version.
+    #[error("a stored fact is of a kind that this version does not know")]
+    UnknownKind,
+    /// A field holds what it never may.
+    #[error("a stored {0} is impossible")]
+    Impossible(&'static str),
+}
+
+impl From<prost::DecodeError> for StorageError {
+    fn from(error: prost::DecodeError) -> Self {
+        StorageError::Malformed(error.to_string())
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct FactSchema {
+    #[prost(bytes = "bytes", tag = "1")]
+    cid: Bytes,
+    #[prost(uint64, tag = "2")]
+    at: u64,
+    #[prost(fixed64, tag = "3")]
+    author: u64,
+    #[prost(fixed64, tag = "4")]
+    device: u64,
+    #[prost(uint64, tag = "5")]
+    author_profile_version: u64,
+    #[prost(bytes = "bytes", tag = "6")]
+    client_id: Bytes,
+    #[prost(fixed64, tag = "7")]
+    request_hash: u64,
+    #[prost(uint64, tag = "8")]
+    seq: u64,
+    #[prost(uint64, tag = "9")]
+    ordinal: u64,
+    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 40")]
+    change: Option<ChangeSchema>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum ChangeSchema {
+    #[prost(message, tag = "20")]
+    Created(CreatedSchema),
+    #[prost(message, tag = "21")]
+    MessageSent(MessageSchema),
+    #[prost(message, tag = "22")]
+    MembersAdded(MembersAddedSchema),
+    #[prost(message, tag = "23")]
+    MemberRemoved(MemberRemovedSchema),
+    #[prost(message, tag = "24")]
+    RoleSet(RoleSetSchema),
+    #[prost(string, tag = "25")]
+    Renamed(String),
+    #[prost(message, tag = "26")]
+    ReadUpTo(ReadUpToSchema),
+    #[prost(message, tag = "27")]
+    Entered(EnteredSchema),
+    #[prost(message, tag = "28")]
+    CredentialsRaised(CredentialsRaisedSchema),
+    #[prost(fixed64, tag = "40")]
+    SlotOpened(u64),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CreatedSchema {
+    #[prost(uint32, tag = "1")]
+    kind: u32,
+    #[prost(string, tag = "2")]
+    title: String,
+    #[prost(fixed64, repeated, tag = "3")]
+    members: Vec<u64>,
+    #[prost(bool, tag = "4")]
+    history_visible: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct MessageSchema {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(string, tag = "2")]
+    text: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    body: Bytes,
+    #[prost(uint64, tag = "4")]
+    reply_to: u64,
+    #[prost(fixed64, repeated, tag = "5")]
+    mentions: Vec<u64>,
+    #[prost(bool, tag = "6")]
+    mention_all: bool,
+    #[prost(bool, tag = "7")]
+    uncounted: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MembersAddedSchema {
+    #[prost(fixed64, repeated, tag = "1")]
+    members: Vec<u64>,
+    #[prost(uint64, tag = "2")]
+    visible_from: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MemberRemovedSchema {
+    #[prost(fixed64, tag = "1")]
+    member: u64,
+    #[prost(bool, tag = "2")]
+    left: bool,
+    #[prost(fixed64, tag = "3")]
+    new_owner: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RoleSetSchema {
+    #[prost(fixed64, tag = "1")]
+    member: u64,
+    #[prost(uint32, tag = "2")]
+    role: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ReadUpToSchema {
+    #[prost(fixed64, tag = "1")]
+    member: u64,
+    #[prost(uint64, tag = "2")]
+    seq: u64,
+    #[prost(uint64, tag = "3")]
+    ordinal: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct EnteredSchema {
+    #[prost(fixed64, tag = "1")]
+    account: u64,
+    #[prost(uint32, tag = "2")]
+    slot: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CredentialsRaisedSchema {
+    #[prost(fixed64, tag = "1")]
+    account: u64,
+    #[prost(uint64, tag = "2")]
+    account_version: u64,
+    #[prost(fixed64, tag = "3")]
+    device: u64,
+    #[prost(uint64, tag = "4")]
+    device_version: u64,
+}
+
+pub(crate) fn kind_number(kind: ConversationKind) -> u32 {
+    match kind {
+        ConversationKind::Direct => 1,
+        ConversationKind::Group => 2,
+        ConversationKind::OfSelf => 3,
+    }
+}
+
+pub(crate) fn kind_from(number: u32) -> Result<ConversationKind, StorageError> {
+    match number {
+        1 => Ok(ConversationKind::Direct),
+        2 => Ok(ConversationKind::Group),
+        3 => Ok(ConversationKind::OfSelf),
+        _ => Err(StorageError::Impossible("conversation kind")),
+    }
+}
+
+pub(crate) fn role_number(role: Role) -> u32 {
+    match role {
+        Role::Member => 1,
+        Role::Admin => 2,
+        Role::Owner => 3,
+    }
+}
+
+pub(crate) fn role_from(number: u32) -> Result<Role, StorageError> {
+    match number {
+        1 => Ok(Role::Member),
+        2 => Ok(Role::Admin),
+        3 => Ok(Role::Owner),
+        _ => Err(StorageError::Impossible("role")),
+    }
+}
+
+fn numbers(accounts: &[AccountId]) -> Vec<u64> {
+    accounts.iter().map(|account| account.0).collect()
+}
+
+fn accounts(numbers: Vec<u64>) -> Vec<AccountId> {
+    numbers.into_iter().map(AccountId).collect()
+}
+
+/// The recorded form of a conversation's fact.
+pub fn encode_fact(fact: &ConversationFact) -> Bytes {
+    let schema = FactSchema {
+        cid: Bytes::copy_from_slice(&fact.cid.0),
+        at: fact.at.0,
+        author: fact.author.0,
+        device: fact.device.0,
+        author_profile_version: fact.author_profile_version,
+        client_id: fact.command.map_or(Bytes::new(), |key| Bytes::copy_from_slice(key.client_id.as_bytes())),
+        request_hash: fact.command.map_or(0, |key| key.request_hash),
+        seq: fact.seq.map_or(0, |seq| seq.0),
+        ordinal: fact.ordinal.0,
+        change: Some(change_schema(&fact.change)),
+    };
+    schema.encode_to_vec().into()
+}
+
+fn change_schema(change: &Change) -> ChangeSchema {
+    match change {
+        Change::Created { kind, title, members, history_visible } => ChangeSchema::Created(CreatedSchema {
+            kind: kind_number(*kind),
+            title: title.clone(),
+            members: numbers(members),
+            history_visible: *history_visible,
+        }),
+        Change::MessageSent(message) => ChangeSchema::MessageSent(MessageSchema {
+            kind: message.kind.clone(),
+            text: message.text.clone(),
+            body: message.body.clone(),
+            reply_to: message.reply_to.map_or(0, |seq| seq.0),
+            mentions: numbers(&message.mentions),
+            mention_all: message.mention_all,
+            uncounted: message.uncounted,
+        }),
+        Change::MembersAdded { members, visible_from } => ChangeSchema::MembersAdded(MembersAddedSchema {
+            members: numbers(members),
+            visible_from: visible_from.0,
+        }),
+        Change::MemberRemoved { member, left, new_owner } => {
+            ChangeSchema::MemberRemoved(MemberRemovedSchema {
+                member: member.0,
+                left: *left,
+                new_owner: new_owner.map_or(0, |owner| owner.0),
+            })
+        }
+        Change::RoleSet { member, role } => {
+            ChangeSchema::RoleSet(RoleSetSchema { member: member.0, role: role_number(*role) })
+        }
+        Change::Renamed { title } => ChangeSchema::Renamed(title.clone()),
+        Change::ReadUpTo { member, seq, ordinal } => {
+            ChangeSchema::ReadUpTo(ReadUpToSchema { member: member.0, seq: seq.0, ordinal: ordinal.0 })
+        }
+        Change::Entered { account, slot } => {
+            ChangeSchema::Entered(EnteredSchema { account: account.0, slot: u32::from(slot.0) })
+        }
+        Change::CredentialsRaised { account, account_version, device } => {
+            ChangeSchema::CredentialsRaised(CredentialsRaisedSchema {
+                account: account.0,
+                account_version: *account_version,
+                device: device.map_or(0, |(device, _)| device.0),
+                device_version: device.map_or(0, |(_, version)| version),
+            })
+        }
+    }
+}
+
+fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
+    Ok(match schema {
+        ChangeSchema::Created(created) => Change::Created {
+            kind: kind_from(created.kind)?,
+            title: created.title,
+            members: accounts(created.members),
+            history_visible: created.history_visible,
+        },
+        ChangeSchema::MessageSent(message) => Change::MessageSent(Message {
+            kind: message.kind,
+            text: message.text,
+            body: message.body,
+            reply_to: (message.reply_to != 0).then_some(Seq(message.reply_to)),
+            mentions: accounts(message.mentions),
+            mention_all: message.mention_all,
+            uncounted: message.uncounted,
+        }),
+        ChangeSchema::MembersAdded(added) => {
+            Change::MembersAdded { members: accounts(added.members), visible_from: Seq(added.visible_from) }
+        }
+        ChangeSchema::MemberRemoved(removed) => Change::MemberRemoved {
+            member: AccountId(removed.member),
+            left: removed.left,
+            new_owner: (removed.new_owner != 0).then_some(AccountId(removed.new_owner)),
+        },
+        ChangeSchema::RoleSet(set) => {
+            Change::RoleSet { member: AccountId(set.member), role: role_from(set.role)? }
+        }
+        ChangeSchema::Renamed(title) => Change::Renamed { title },
+        ChangeSchema::ReadUpTo(read) => Change::ReadUpTo {
+            member: AccountId(read.member),
+            seq: Seq(read.seq),
+            ordinal: Ordinal(read.ordinal),
+        },
+        ChangeSchema::Entered(entered) => Change::Entered {
+            account: AccountId(entered.account),
+            slot: Slot(u8::try_from(entered.slot).map_err(|_| StorageError::Impossible("slot"))?),
+        },
+        ChangeSchema::CredentialsRaised(raised) => Change::CredentialsRaised {
+            account: AccountId(raised.account),
+            account_version: raised.account_version,
+            device: (raised.device != 0).then_some((DeviceId(raised.device), raised.device_version)),
+        },
+        ChangeSchema::SlotOpened(_) => return Err(StorageError::Impossible("conversation of a slot's fact")),
+    })
+}
+
+/// The recorded form of a slot's fact.
+pub fn encode_slot_fact(fact: &SlotFact) -> Bytes {
+    let SlotFact::Opened { after, at } = fact;
+    FactSchema { at: at.0, change: Some(ChangeSchema::SlotOpened(after.0)), ..FactSchema::default() }
+        .encode_to_vec()
+        .into()
+}
+
+/// Reads a recorded fact.
+pub fn decode_fact(bytes: &Bytes) -> Result<Fact, StorageError> {
+    let schema = FactSchema::decode(bytes.clone())?;
+    let change = schema.change.ok_or(StorageError::UnknownKind)?;
+    if let ChangeSchema::SlotOpened(after) = change {
+        return Ok(Fact::Slot(SlotFact::Opened { after: Reign(after), at: UnixMillis(schema.at) }));
+    }
+    let change = change_from(change)?;
+    let cid = schema.cid.as_ref().try_into().map_err(|_| StorageError::Impossible("conversation id"))?;
+    let command = if schema.client_id.is_empty() {
+        None
+    } else {
+        let client_id =
+            ClientId::from_bytes(&schema.client_id).map_err(|_| StorageError::Impossible("client id"))?;
+        Some(CommandKey { client_id, request_hash: schema.request_hash })
+    };
+    if change.is_sequenced() != (schema.seq != 0) {
+        return Err(StorageError::Impossible("seq"));
+    }
+    Ok(Fact::Conversation(ConversationFact {
+        cid: ConversationId(cid),
+        at: UnixMillis(schema.at),
+        author: AccountId(schema.author),
+        device: DeviceId(schema.device),
+        author_profile_version: schema.author_profile_version,
+        command,
+        seq: (schema.seq != 0).then_some(Seq(schema.seq)),
+        ordinal: Ordinal(schema.ordinal),
+        change,
+    }))
+}
+
+/// Reads a stored fact of a conversation back to where it stands.
+pub fn decode_stored(slot: Slot, n: N, bytes: &Bytes) -> Result<Arc<StoredFact>, StorageError> {
+    match decode_fact(bytes)? {
+        Fact::Conversation(fact) => Ok(Arc::new(StoredFact { n, slot, fact, encoded: bytes.clone() })),
+        Fact::Slot(_) => Err(StorageError::Impossible("fact of a conversation")),
+    }
+}
+
+/// Appends one encoded fact to a record's payload, length first.
+pub fn push_fact(payload: &mut Vec<u8>, encoded: &[u8]) {
+    prost::encoding::encode_varint(encoded.len() as u64, payload);
+    payload.extend_from_slice(encoded);
+}
+
+/// Splits a record's payload into its encoded facts, without copying.
+pub fn split_facts(payload: &Bytes) -> Result<Vec<Bytes>, StorageError> {
+    let mut rest = payload.clone();
+    let mut facts = Vec::new();
+    while !rest.is_empty() {
+        let length = prost::encoding::decode_varint(&mut rest)? as usize;
+        if length > rest.len() {
+            return Err(StorageError::Malformed("a fact is longer than its record".into()));
+        }
+        facts.push(rest.split_to(length));
+    }
+    Ok(facts)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One of every kind, with every field set to something that shows.
+    pub(crate) fn one_of_each() -> Vec<Change> {
+        vec![
+            Change::Created {
+                kind: ConversationKind::Group,
+                title: "读书会 📚".into(),
+                members: vec![AccountId(2), AccountId(u64::MAX)],
+                history_visible: true,
+            },
+            Change::MessageSent(Message {
+                kind: "text".into(),
+                text: "你好, world 👋".into(),
+                body: Bytes::from_static(&[0, 255]),
+                reply_to: Some(Seq(4)),
+                mentions: vec![AccountId(9)],
+                mention_all: true,
+                uncounted: true,
+            }),
+            Change::MembersAdded { members: vec![AccountId(3)], visible_from: Seq(1) },
+            Change::MemberRemoved { member: AccountId(3), left: true, new_owner: Some(AccountId(2)) },
+            Change::RoleSet { member: AccountId(2), role: Role::Admin },
+            Change::Renamed { title: "Книга".into() },
+            Change::ReadUpTo { member: AccountId(2), seq: Seq(8), ordinal: Ordinal(5) },
+            Change::Entered { account: AccountId(2), slot: Slot(255) },
+            Change::CredentialsRaised {
+                account: AccountId(2),
+                account_version: 3,
+                device: Some((DeviceId(7), 4)),
+            },
+        ]
+    }
+
+    fn fact_of(change: Change) -> ConversationFact {
+        let sequenced = change.is_sequenced();
+        ConversationFact {
+            cid: ConversationId([7; 16]),
+            at: UnixMillis(1_800_000_000_000),
+            author: AccountId(0x0102_0304_0506_0708),
+            device: DeviceId(6),
+            author_profile_version: 3,
+            command: sequenced.then(|| CommandKey {
+                client_id: ClientId::mint(UnixMillis(1_800_000_000_000), [5; 10]),
+                request_hash: u64::MAX,
+            }),
+            seq: sequenced.then_some(Seq(12)),
+            ordinal: Ordinal(10),
+            change,
+        }
+    }
+
+    #[test]
+    fn every_fact_reads_back() {
+        for change in one_of_each() {
+            let fact = fact_of(change);
+            assert_eq!(decode_fact(&encode_fact(&fact)), Ok(Fact::Conversation(fact)));
+        }
+        let opened = SlotFact::Opened { after: Reign(9), at: UnixMillis(5) };
+        assert_eq!(decode_fact(&encode_slot_fact(&opened)), Ok(Fact::Slot(opened)));
+    }
+
+    #[test]
+    fn facts_of_the_first_release_stay_readable() {
+        let written: Vec<String> = one_of_each()
+            .into_iter()
+            .map(|change| encode_fact(&fact_of(change)).iter().map(|byte| format!("{byte:02x}")).collect())
+            .collect();
+        let golden = include_str!("../tests/golden/facts_v1.hex");
+        assert_eq!(
+            written.join("\n"),
+            golden.trim_end(),
+            "the storage schema changed: readers of old logs break"
+        );
+    }
+
+    #[test]
+    fn an_unknown_kind_is_named_and_unknown_fields_pass() {
+        let mut bytes = encode_fact(&fact_of(Change::Renamed { title: "a".into() })).to_vec();
+        bytes.extend_from_slice(&[0xf8, 0x3f, 1]); // field 1023, a later version's
+        assert!(decode_fact(&bytes.into()).is_ok());
+        assert_eq!(decode_fact(&Bytes::from_static(&[0xf8, 0x3f, 1])), Err(StorageError::UnknownKind));
+    }
+
+    #[test]
+    fn a_payload_splits_into_what_was_pushed() {
+        let facts: Vec<Bytes> = one_of_each().into_iter().map(|c| encode_fact(&fact_of(c))).collect();
+        let mut payload = Vec::new();
+        facts.iter().for_each(|fact| push_fact(&mut payload, fact));
+        assert_eq!(split_facts(&payload.clone().into()), Ok(facts));
+        payload.pop();
+        assert!(split_facts(&payload.into()).is_err());
+    }
+}
