@@ -6,6 +6,7 @@
 pub mod conversation;
 pub mod decide;
 pub mod engine;
+pub mod fanout;
 pub mod ports;
 pub mod record;
 pub mod rows;

@@ -34,6 +34,15 @@ pub enum ReplyTo {
         /// Which request of it.
         request: u64,
     },
+    /// The sync of a session at an edge.
+    Sync {
+        /// Which edge.
+        edge: u16,
+        /// Which session there.
+        session: u64,
+        /// Which slot it asked.
+        slot: Slot,
+    },
     /// A question that another slot asked.
     Slot {
         /// Which slot.
@@ -142,6 +151,13 @@ pub enum Query {
         account: AccountId,
         /// Since when; above the slot's end it counts as 0.
         after: N,
+    },
+    /// The head of one conversation, as [`Query::Changes`] would tell it.
+    Head {
+        /// Who asks.
+        account: AccountId,
+        /// Of which conversation.
+        cid: ConversationId,
     },
     /// What the home of an account keeps. The server's own question.
     Home {

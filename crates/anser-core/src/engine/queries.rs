@@ -70,6 +70,12 @@ impl SlotEngine {
             Query::Members { account, .. } => {
                 require_member(&cached.state, *account).map(|_| Answer::Members(members(&cached.state)))
             }
+            Query::Head { account, .. } => match cached.state.head_for(*account) {
+                Some(head) => {
+                    Ok(Answer::Heads { slot: self.config.slot, n: self.newest, heads: vec![head] })
+                }
+                None => Err(Refusal::NotFound),
+            },
             Query::Home { .. } => {
                 let home = &cached.state.shared.home;
                 let mut slots = home.slots();

@@ -335,7 +335,9 @@ impl World {
                 let input = Input::Replied { ask, answer: answer.map(|_| ()) };
                 self.inputs.entry(slot).or_default().push_back(input);
             }
-            Released::Answer { reply: ReplyTo::Session { .. }, .. } => panic!("no sessions here"),
+            Released::Answer { reply: ReplyTo::Session { .. } | ReplyTo::Sync { .. }, .. } => {
+                panic!("no sessions here")
+            },
         }
     }
 
