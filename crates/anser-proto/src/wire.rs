@@ -64,6 +64,23 @@ impl v1::Message {
     }
 }
 
+impl v1::ClientFrame {
+    /// The client id of the command it carries. None for requests that have none.
+    pub fn client_id(&self) -> Option<&Bytes> {
+        use v1::client_frame::Request;
+        match self.request.as_ref()? {
+            Request::Send(it) => Some(&it.client_id),
+            Request::CreateGroup(it) => Some(&it.client_id),
+            Request::AddMembers(it) => Some(&it.client_id),
+            Request::RemoveMember(it) => Some(&it.client_id),
+            Request::Leave(it) => Some(&it.client_id),
+            Request::SetRole(it) => Some(&it.client_id),
+            Request::Rename(it) => Some(&it.client_id),
+            _ => None,
+        }
+    }
+}
+
 impl v1::ServerFrame {
     /// The answer to request `id`.
     pub fn response(id: u64, result: v1::response::Result) -> Self {
