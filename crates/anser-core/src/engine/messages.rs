@@ -378,9 +378,12 @@ impl Work {
     pub(super) fn cid(&self) -> Option<ConversationId> {
         match &self.what {
             Wanted::Command(command) => Some(command.cid),
-            Wanted::Query(Query::Page { cid, .. } | Query::Members { cid, .. } | Query::Home { cid }) => {
-                Some(*cid)
-            }
+            Wanted::Query(
+                Query::Page { cid, .. }
+                | Query::Members { cid, .. }
+                | Query::Head { cid, .. }
+                | Query::Home { cid },
+            ) => Some(*cid),
             Wanted::Query(Query::Changes { .. }) => None,
         }
     }

@@ -71,9 +71,7 @@ impl SlotEngine {
                 require_member(&cached.state, *account).map(|_| Answer::Members(members(&cached.state)))
             }
             Query::Head { account, .. } => match cached.state.head_for(*account) {
-                Some(head) => {
-                    Ok(Answer::Heads { slot: self.config.slot, n: self.newest, heads: vec![head] })
-                }
+                Some(head) => Ok(Answer::Heads { slot: self.config.slot, n: self.newest, heads: vec![head] }),
                 None => Err(Refusal::NotFound),
             },
             Query::Home { .. } => {

@@ -337,7 +337,7 @@ impl World {
             }
             Released::Answer { reply: ReplyTo::Session { .. } | ReplyTo::Sync { .. }, .. } => {
                 panic!("no sessions here")
-            },
+            }
         }
     }
 
