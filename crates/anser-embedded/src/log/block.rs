@@ -24,7 +24,7 @@ pub(crate) const SECTOR_BYTES: usize = 512;
 /// Bytes of a block before its records.
 pub(crate) const BLOCK_HEADER_BYTES: usize = 40;
 /// A block that has this many bytes takes no further record: a reader has to check it as a whole.
-pub(crate) const BLOCK_FULL_BYTES: usize = 64 * 1024;
+pub const BLOCK_FULL_BYTES: usize = 64 * 1024;
 /// Bytes of a block at most: a full one less a byte, and the largest record on top.
 pub(crate) const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 

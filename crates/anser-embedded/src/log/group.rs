@@ -2,10 +2,11 @@
 
 use anser_core::record::{Record, RecordHeader};
 
-use super::block::{BLOCK_FULL_BYTES, BLOCK_HEADER_BYTES, Place, Salt, finish, whole_sectors};
+use super::block::{BLOCK_HEADER_BYTES, Place, Salt, finish, whole_sectors};
 
 /// Blocks that are written with one call and made durable with one sync.
 pub(crate) struct Group {
+    block_full_bytes: usize,
     salt: Salt,
     start: u64,
     buffer: Vec<u8>,
@@ -29,9 +30,10 @@ pub(crate) struct Laid<'a> {
 }
 
 impl Group {
-    pub fn new() -> Self {
+    /// An empty one, whose blocks take no further record from `block_full_bytes` on.
+    pub fn new(block_full_bytes: usize) -> Self {
         let (buffer, placed) = (Vec::new(), Vec::new());
-        Group { salt: Salt([0; 16]), start: 0, buffer, open: None, previous: 0, placed }
+        Group { block_full_bytes, salt: Salt([0; 16]), start: 0, buffer, open: None, previous: 0, placed }
     }
 
     /// Starts over at `start` of the segment with `salt`, behind the block whose header checksum is
@@ -70,7 +72,7 @@ impl Group {
         };
         record.encode_into(&mut self.buffer);
         self.placed.push((record.header, self.start + at as u64));
-        if self.buffer.len() - at >= BLOCK_FULL_BYTES {
+        if self.buffer.len() - at >= self.block_full_bytes {
             self.close_block();
         }
     }

@@ -22,7 +22,7 @@ mod stepped;
 pub use error::OpenError;
 #[cfg(feature = "planted")]
 pub use options::Planted;
-pub use options::{LogOptions, SEGMENT_BYTES, SEGMENT_BYTES_LEAST};
+pub use options::{BLOCK_FULL_BYTES, LogOptions, SEGMENT_BYTES, SEGMENT_BYTES_LEAST};
 pub use recover::Recovered;
 pub use segment::SEGMENT_FORMAT;
 pub use shell::{LocalLog, QUEUED_APPEND_BYTES, QUEUED_APPENDS, QUEUED_READS};

@@ -3,6 +3,7 @@
 use anser_model::Timeline;
 
 use super::block::SECTOR_BYTES;
+pub use super::block::BLOCK_FULL_BYTES;
 use super::segment::SEGMENT_HEADER_BYTES;
 
 /// Bytes of a segment file unless told otherwise.
@@ -16,6 +17,9 @@ pub const SEGMENT_BYTES_LEAST: u64 = (SEGMENT_HEADER_BYTES + 2 * SECTOR_BYTES) a
 pub struct LogOptions {
     /// Bytes of each new segment file; one that must hold a larger record is larger.
     pub segment_bytes: u64,
+    /// A block that has this many bytes takes no further record. Smaller ones are cheaper to read
+    /// one record from, larger ones have less overhead; held to at most [`BLOCK_FULL_BYTES`].
+    pub block_full_bytes: usize,
     /// [`anser_model::SlotKey::fingerprint`] of the installation's key: records sorted into slots by
     /// another key make no sense under this one.
     pub slot_key_fingerprint: u64,
@@ -59,6 +63,7 @@ impl LogOptions {
     pub fn new(slot_key_fingerprint: u64) -> Self {
         LogOptions {
             segment_bytes: SEGMENT_BYTES,
+            block_full_bytes: BLOCK_FULL_BYTES,
             slot_key_fingerprint,
             new_timeline: None,
             #[cfg(feature = "planted")]
@@ -70,6 +75,7 @@ impl LogOptions {
     pub(crate) fn settled(mut self) -> Self {
         self.segment_bytes =
             self.segment_bytes.max(SEGMENT_BYTES_LEAST).next_multiple_of(SECTOR_BYTES as u64);
+        self.block_full_bytes = self.block_full_bytes.min(BLOCK_FULL_BYTES);
         self
     }
 }

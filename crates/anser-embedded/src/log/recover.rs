@@ -73,7 +73,7 @@ pub(crate) fn open(
     };
     let trusting = planted!(options, TrustBytes);
     let catalogue = Arc::new(Catalogue::new(opened.segments, opened.heads.clone(), trusting));
-    let mut group = Group::new();
+    let mut group = Group::new(options.block_full_bytes);
     group.begin(opened.active.salt, opened.active.end, opened.active.previous);
     let Opened { heads, active, unproven, .. } = opened;
     let mut heart = Heart { disk, random, options, timeline, catalogue, heads, active, group, spares };

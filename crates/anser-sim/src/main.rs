@@ -1,0 +1,140 @@
+//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`.
+
+use std::process::ExitCode;
+
+use anser_sim::crashes::{Breach, CrashConfig, CrashReport, Point, enumerate, show};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Harnesses that drive the real code through every fault on a simulated machine")]
+struct Arguments {
+    #[command(subcommand)]
+    harness: Harness,
+}
+
+#[derive(Subcommand)]
+enum Harness {
+    /// After every I/O operation of the log: crash, kill, tear, I/O error, full disk, rot; then recover.
+    Crashes(Crashes),
+}
+
+#[derive(clap::Args)]
+struct Crashes {
+    /// Points to go through at least.
+    #[arg(long, default_value_t = anser_sim::crashes::QUICK_POINTS)]
+    points: u64,
+    /// The first life's seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Go through this one point of the seed alone, as a failure printed it.
+    #[arg(long)]
+    point: Option<Point>,
+    /// What the test command runs, whatever `--points` says.
+    #[arg(long)]
+    quick: bool,
+    /// Print figures for machines.
+    #[arg(long)]
+    json: bool,
+    /// Threads; the figures do not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Have a bug on purpose: skip-fsync, trust-bytes or cut-damage.
+    #[cfg(feature = "planted")]
+    #[arg(long, value_parser = planted_named)]
+    planted: Option<anser_embedded::log::Planted>,
+}
+
+fn main() -> ExitCode {
+    let Harness::Crashes(arguments) = Arguments::parse().harness;
+    let mut config = CrashConfig::quick();
+    config.seed = arguments.seed;
+    config.threads = arguments.threads.unwrap_or(config.threads);
+    if !arguments.quick {
+        config.points = arguments.points;
+    }
+    #[cfg(feature = "planted")]
+    {
+        config.planted = arguments.planted;
+    }
+    if arguments.point.is_some() {
+        return show_point(&config, arguments.point);
+    }
+    let report = enumerate(&config);
+    if arguments.json {
+        println!("{}", json(&report));
+    } else {
+        println!("{}", line(&report));
+    }
+    for failure in &report.failures {
+        eprintln!("seed {} {}\n  again: {}", failure.seed, failure.finding, failure.command());
+    }
+    if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show_point(config: &CrashConfig, point: Option<Point>) -> ExitCode {
+    match show(config, point) {
+        Ok(()) => {
+            println!("crashes: every promise was kept");
+            ExitCode::SUCCESS
+        }
+        Err(finding) => {
+            println!("crashes: {finding}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const BREACHES: [(Breach, &str); 7] = [
+    (Breach::Lost, "lost"),
+    (Breach::Duplicated, "duplicated"),
+    (Breach::Invented, "invented"),
+    (Breach::Altered, "altered"),
+    (Breach::Undetected, "undetected"),
+    (Breach::Refused, "refused"),
+    (Breach::Misjudged, "misjudged"),
+];
+
+fn line(report: &CrashReport) -> String {
+    let breaches: Vec<String> =
+        BREACHES.iter().map(|(breach, name)| format!("{name} {}", report.count(*breach))).collect();
+    let faults: Vec<String> = report.by_fault.iter().map(|(fault, points)| format!("{fault} {points}")).collect();
+    format!(
+        "crashes: points {}, {} (lives {}, operations {}; {})",
+        report.points,
+        breaches.join(", "),
+        report.lives,
+        report.operations,
+        faults.join(", ")
+    )
+}
+
+fn json(report: &CrashReport) -> serde_json::Value {
+    let mut figures = serde_json::json!({
+        "harness": "crashes",
+        "ok": report.is_well(),
+        "points": report.points,
+        "lives": report.lives,
+        "operations": report.operations,
+        "by_fault": report.by_fault,
+        "failures": report.failures.iter().map(|failure| serde_json::json!({
+            "seed": failure.seed,
+            "finding": failure.finding.to_string(),
+            "again": failure.command(),
+        })).collect::<Vec<_>>(),
+    });
+    for (breach, name) in BREACHES {
+        figures[name] = report.count(breach).into();
+    }
+    figures
+}
+
+#[cfg(feature = "planted")]
+fn planted_named(name: &str) -> Result<anser_embedded::log::Planted, String> {
+    use anser_embedded::log::Planted;
+    match name {
+        "skip-fsync" => Ok(Planted::SkipFsync),
+        "trust-bytes" => Ok(Planted::TrustBytes),
+        "cut-damage" => Ok(Planted::CutDamage),
+        _ => Err("skip-fsync, trust-bytes or cut-damage".into()),
+    }
+}
