@@ -1,13 +1,13 @@
 //! Connecting, hello, welcome, sync; losing the connection.
 
-use anser_model::{AccountId, DeviceId, SessionId, Timeline};
+use anser_model::{AccountId, DeviceId, SessionId, Slot, Timeline};
 use anser_proto::v1::client_frame::Request;
 use anser_proto::{ErrorCode, Retry, VERSION_MAX, VERSION_MIN, v1, wire};
 
 use crate::session::cursor::SlotSet;
 use crate::session::exchange::{Ended, Failure, LinkId, Output, Status, TokenRefused, Update};
 use crate::session::link::Phase;
-use crate::session::{Asked, EntryState, Session, Turn};
+use crate::session::{Asked, EntryState, InFlight, Session, Turn};
 use crate::store::Change;
 
 impl Session {
@@ -204,7 +204,7 @@ impl Session {
             self.take_head(turn, head);
         }
         let Ok(slot) = wire::slot(heads.slot) else { return };
-        if !heads.done || self.resync.contains(slot) {
+        if !heads.done || self.awaits_sync(slot) {
             return;
         }
         let was_settled = self.cursor.is_settled();
@@ -213,6 +213,13 @@ impl Session {
         if !was_settled && self.cursor.is_settled() {
             turn.tell(Update::Synced);
         }
+    }
+
+    /// Whether events of a slot were missed, and the Sync that makes up for them has not begun: what
+    /// would settle the slot is from before.
+    fn awaits_sync(&self, slot: Slot) -> bool {
+        let asked = |request: &InFlight| matches!(&request.asked, Asked::Sync(asked) if asked.contains(slot));
+        self.resync.contains(slot) || self.in_flight.values().any(asked)
     }
 
     fn back_off(&mut self, turn: &mut Turn, at_least_ms: u64) {

@@ -44,6 +44,22 @@ impl Conversation {
         Ok(Conversation { cid, head, unread, needs_head: false, facts, ranges: Ranges::default() })
     }
 
+    /// The head as it is saved. What needs a head still needs it after a restart, when the cursor has
+    /// moved past the reason: it is saved without a kind.
+    pub fn to_save(&self) -> v1::Head {
+        let mut head = self.head();
+        if self.needs_head {
+            head.kind = ConversationKind::Unspecified.into();
+        }
+        head
+    }
+
+    /// A conversation as it was saved.
+    pub fn from_saved(head: v1::Head) -> Result<Self, BadId> {
+        let needs_head = head.kind() == ConversationKind::Unspecified;
+        Ok(Conversation { needs_head, ..Conversation::from_head(head)? })
+    }
+
     /// A conversation that an event tells of first. Unless it is the creation, a head is needed.
     pub fn from_event(event: &v1::Event, own: AccountId) -> Result<Self, BadId> {
         let head = v1::Head { cid: event.cid.clone(), role: Role::Member.into(), ..v1::Head::default() };

@@ -134,6 +134,7 @@ impl Session {
         self.profiles.saw(AccountId(head.peer), 1);
         if let Some(last) = &head.last_message {
             self.profiles.saw(AccountId(last.author), last.author_profile_version);
+            self.persist_facts(turn, cid, std::slice::from_ref(last));
         }
         self.unsaved.conversations.insert(cid);
         turn.tell(Update::Conversation(cid));

@@ -239,6 +239,13 @@ impl Session {
         self.link.attached().is_some() && self.cursor.is_settled()
     }
 
+    /// Whether nothing waits for an answer: no request is under way, no mark or question is to be sent.
+    pub fn is_idle(&self) -> bool {
+        let nothing_waits = self.marks.next_due_ms().is_none() && self.queries.next_due_ms().is_none();
+        let nothing_waits = nothing_waits && self.heads_wanted.is_empty();
+        self.in_flight.is_empty() && nothing_waits
+    }
+
     /// How far it has come.
     pub fn cursor(&self) -> &MergedCursor {
         &self.cursor
@@ -281,7 +288,10 @@ impl Session {
 
     fn restore(&mut self, saved: Saved) {
         for head in saved.heads {
-            if let Ok(conversation) = Conversation::from_head(head) {
+            if let Ok(conversation) = Conversation::from_saved(head) {
+                if conversation.needs_head() {
+                    self.heads_wanted.insert(conversation.cid());
+                }
                 self.conversations.insert(conversation.cid(), conversation);
             }
         }
@@ -436,7 +446,7 @@ impl Session {
         }
         for cid in unsaved.conversations {
             if let Some(conversation) = self.conversations.get(&cid) {
-                self.persist(turn, Change::Head(Box::new(conversation.head())));
+                self.persist(turn, Change::Head(Box::new(conversation.to_save())));
             }
         }
         if unsaved.cursor {
