@@ -3,6 +3,7 @@
 //! This crate must not know the network, the client protocol, or that there could be other nodes.
 //! Blocking calls run on threads of its own: whoever polls its futures is never held up.
 
+pub mod accounts;
 pub mod disk;
 pub mod history;
 pub mod index;
