@@ -4,18 +4,30 @@ use std::fmt::Write;
 
 use crate::errors::{ErrorCode, Retry};
 
-struct MessageDoc {
-    name: &'static str,
-    comment: &'static str,
-    fields: &'static [FieldDoc],
+/// A message of the schema.
+#[derive(Debug)]
+pub struct MessageDoc {
+    /// Its name.
+    pub name: &'static str,
+    /// What the schema says of it.
+    pub comment: &'static str,
+    /// Its fields, in the schema's order.
+    pub fields: &'static [FieldDoc],
 }
 
-struct FieldDoc {
-    json: &'static str,
-    number: u32,
-    kind: &'static str,
-    one_of: &'static str,
-    comment: &'static str,
+/// A field of a message.
+#[derive(Debug)]
+pub struct FieldDoc {
+    /// Its name in the JSON form.
+    pub json: &'static str,
+    /// Its number in the binary form.
+    pub number: u32,
+    /// Its type: `uint64`, `Head`, `[Head]`, `{uint32: uint64}`.
+    pub kind: &'static str,
+    /// The choice that it is one of; empty when it stands alone.
+    pub one_of: &'static str,
+    /// What the schema says of it.
+    pub comment: &'static str,
 }
 
 struct EnumDoc {
@@ -24,6 +36,11 @@ struct EnumDoc {
 }
 
 include!(concat!(env!("OUT_DIR"), "/schema_doc.rs"));
+
+/// Every message of the schema.
+pub fn schema() -> &'static [MessageDoc] {
+    MESSAGES
+}
 
 /// What both frames may carry: name in JSON, number, type.
 pub fn frames() -> String {
