@@ -53,8 +53,10 @@ impl Folder {
 
     /// The segment files in order.
     fn segments(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(self.path.path()).expect("lists").map(|entry| entry.expect("entry").path()).collect();
+        let mut paths: Vec<PathBuf> = fs::read_dir(self.path.path())
+            .expect("lists")
+            .map(|entry| entry.expect("entry").path())
+            .collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "segment"));
         paths.sort();
         paths

@@ -214,7 +214,9 @@ impl State {
         files.retain(|file, _| {
             names.values().any(|named| named == file)
                 || durable_names.values().any(|named| named == file)
-                || unsynced_names.iter().any(|change| matches!(&change.added, Some((_, added)) if added == file))
+                || unsynced_names
+                    .iter()
+                    .any(|change| matches!(&change.added, Some((_, added)) if added == file))
         });
     }
 

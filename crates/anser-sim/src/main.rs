@@ -97,7 +97,8 @@ const BREACHES: [(Breach, &str); 7] = [
 fn line(report: &CrashReport) -> String {
     let breaches: Vec<String> =
         BREACHES.iter().map(|(breach, name)| format!("{name} {}", report.count(*breach))).collect();
-    let faults: Vec<String> = report.by_fault.iter().map(|(fault, points)| format!("{fault} {points}")).collect();
+    let faults: Vec<String> =
+        report.by_fault.iter().map(|(fault, points)| format!("{fault} {points}")).collect();
     format!(
         "crashes: points {}, {} (lives {}, operations {}; {})",
         report.points,

@@ -26,6 +26,7 @@ pub trait Disk: Send + Sync {
 }
 
 /// One open file. Offsets and lengths in bytes.
+#[expect(clippy::len_without_is_empty, reason = "a file is no collection")]
 pub trait DiskFile: Send + Sync {
     /// How long the file is now.
     fn len(&self) -> io::Result<u64>;

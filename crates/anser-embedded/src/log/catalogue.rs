@@ -175,7 +175,11 @@ impl Catalogue {
                 bytes < limit_bytes
             })?;
             if records.len() == before {
-                return Err(damaged(&window, window.start, format!("n {from} of slot {slot} is not where it was")));
+                return Err(damaged(
+                    &window,
+                    window.start,
+                    format!("n {from} of slot {slot} is not where it was"),
+                ));
             }
             from = records.last().expect("just read").header.last_n().next();
             if bytes >= limit_bytes {

@@ -6,7 +6,9 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another version of this program wrote it.
-    #[error("{file} has log format {found}, this program reads format {known}: run the version that wrote it")]
+    #[error(
+        "{file} has log format {found}, this program reads format {known}: run the version that wrote it"
+    )]
     UnknownFormat {
         /// The file that says so.
         file: String,

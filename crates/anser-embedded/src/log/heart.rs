@@ -172,7 +172,10 @@ impl Heart {
     /// Notes on the medium that all before is durable, so that later damage cannot pass for a torn
     /// tail. For when nothing is to be done, and before the end.
     pub fn seal(&mut self) -> Result<(), String> {
-        if self.active.sealed || self.catalogue.broken().is_some() {
+        if let Some(why) = self.catalogue.broken() {
+            return Err(why.clone());
+        }
+        if self.active.sealed {
             return Ok(());
         }
         assert!(self.group.is_empty() && self.active.holds(self.active.end), "a sector is kept for the seal");
@@ -183,8 +186,7 @@ impl Heart {
     /// Goes on in a new segment, where a block with a record of `record_bytes` will fit.
     fn roll(&mut self, record_bytes: usize) -> Result<(), RollError> {
         assert!(self.group.is_empty(), "a segment ends durable");
-        let smallest =
-            SEGMENT_HEADER_BYTES + whole_sectors(BLOCK_HEADER_BYTES + record_bytes) + SECTOR_BYTES;
+        let smallest = SEGMENT_HEADER_BYTES + whole_sectors(BLOCK_HEADER_BYTES + record_bytes) + SECTOR_BYTES;
         let file_bytes = self.options.segment_bytes.max(smallest as u64);
         let (active, segment) = start_segment(
             &*self.disk,

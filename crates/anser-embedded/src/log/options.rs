@@ -2,8 +2,8 @@
 
 use anser_model::Timeline;
 
-use super::block::SECTOR_BYTES;
 pub use super::block::BLOCK_FULL_BYTES;
+use super::block::SECTOR_BYTES;
 use super::segment::SEGMENT_HEADER_BYTES;
 
 /// Bytes of a segment file unless told otherwise.

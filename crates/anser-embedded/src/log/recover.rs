@@ -22,6 +22,7 @@ use anser_model::Timeline;
 use super::block::{BLOCK_BYTES, BlockHeader, SECTOR_BYTES, u64_at};
 use super::catalogue::{Catalogue, Segment, SegmentIndex};
 use super::error::{OpenError, trying};
+use super::format;
 use super::group::Group;
 use super::heads::Heads;
 use super::heart::{Active, Heart, found_segment};
@@ -31,7 +32,6 @@ use super::segment::{
     HeaderError, SEGMENT_FORMAT, SEGMENT_HEADER_BYTES, SegmentHeader, Spares, UNFINISHED_SUFFIX, file_name,
     number_in,
 };
-use super::format;
 
 const CHUNK_BYTES: usize = BLOCK_BYTES;
 
@@ -138,7 +138,8 @@ fn found_files(
         disk.sync_folder().map_err(trying("syncing the folder"))?;
         return Ok(None);
     }
-    let lost = |what: &str| OpenError::Damaged { file: format::FORMAT_FILE.into(), offset: 0, what: what.into() };
+    let lost =
+        |what: &str| OpenError::Damaged { file: format::FORMAT_FILE.into(), offset: 0, what: what.into() };
     match (timeline, numbers.is_empty()) {
         (None, true) => Ok(None),
         (None, false) => Err(lost("the file is missing, and there are segments with records")),
@@ -198,7 +199,11 @@ fn check_order(files: &[SegmentFile], timeline: Timeline, options: &LogOptions) 
     for pair in files.windows(2) {
         if pair[0].header.number + 1 != pair[1].header.number {
             let missing = file_name(pair[0].header.number + 1);
-            return Err(OpenError::Damaged { file: missing, offset: 0, what: "the segment is missing".into() });
+            return Err(OpenError::Damaged {
+                file: missing,
+                offset: 0,
+                what: "the segment is missing".into(),
+            });
         }
     }
     Ok(())
@@ -281,8 +286,8 @@ impl Scan {
         let trusting = planted!(options, TrustBytes);
         let limit = limit.min(file.header.file_bytes);
         let mut records = 0;
-        let mut reader = BlockReader::new(&*file.file, file.header.salt, self.end, limit, CHUNK_BYTES)
-            .trusting(trusting);
+        let mut reader =
+            BlockReader::new(&*file.file, file.header.salt, self.end, limit, CHUNK_BYTES).trusting(trusting);
         loop {
             let name = || format!("reading {}", file_name(file.header.number));
             let Found::Block(block) = reader.next().map_err(|error| trying(name())(error))? else {
@@ -350,11 +355,7 @@ fn judge_tail(file: &SegmentFile, scan: &Scan, options: &LogOptions) -> Result<u
     Ok(cut_to)
 }
 
-fn for_each_sector(
-    file: &SegmentFile,
-    from: u64,
-    mut look: impl FnMut(u64, &[u8]),
-) -> Result<(), OpenError> {
+fn for_each_sector(file: &SegmentFile, from: u64, mut look: impl FnMut(u64, &[u8])) -> Result<(), OpenError> {
     let end = file.header.file_bytes;
     let mut buffer = vec![0; CHUNK_BYTES.min((end - from) as usize)];
     let mut offset = from;
@@ -392,7 +393,10 @@ impl Heart {
             self.clear(end, unproven.cut_to).map_err(trying(format!("clearing the tail of {name}")))?;
             self.active.file.sync_data().map_err(trying(format!("syncing {name}")))?;
         }
-        self.seal().map_err(|why| OpenError::Io { what: format!("sealing {name}"), source: std::io::Error::other(why) })
+        self.seal().map_err(|why| OpenError::Io {
+            what: format!("sealing {name}"),
+            source: std::io::Error::other(why),
+        })
     }
 
     fn rewrite(&self, from: u64, to: u64) -> std::io::Result<()> {

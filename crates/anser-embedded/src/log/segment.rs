@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn only_names_of_segments_are_taken_for_segments() {
         assert_eq!(number_in(&file_name(12)), Some(12));
-        for other in ["12.segment", "LOCK", "FORMAT", "spare.tmp", "+0000000000000000012.segment", ".segment"] {
+        for other in ["12.segment", "LOCK", "FORMAT", "spare.tmp", "+0000000000000000012.segment", ".segment"]
+        {
             assert_eq!(number_in(other), None, "{other}");
         }
     }

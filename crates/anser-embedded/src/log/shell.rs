@@ -123,7 +123,10 @@ impl Log for LocalLog {
     /// # Panics
     /// When the payload is above [`RECORD_PAYLOAD_BYTES`]: a batch is cut before that.
     fn append(&self, record: Record) -> PortFuture<Result<(), AppendError>> {
-        assert!(record.payload.len() <= RECORD_PAYLOAD_BYTES, "a batch is cut before its payload is too large");
+        assert!(
+            record.payload.len() <= RECORD_PAYLOAD_BYTES,
+            "a batch is cut before its payload is too large"
+        );
         let (answer, promised) = promise(|| Err(AppendError::Unknown("the log was closed".into())));
         self.queue.push(record, answer);
         Box::pin(promised)
@@ -138,7 +141,8 @@ impl Log for LocalLog {
         let read = Read { slot, from, limit_bytes, answer };
         let reads = self.reads.as_ref().expect("open until dropped");
         if let Err(TrySendError::Full(read)) = reads.try_send(read) {
-            read.answer.keep(Err(LogError::Unavailable(format!("{QUEUED_READS} reads of the log wait already"))));
+            read.answer
+                .keep(Err(LogError::Unavailable(format!("{QUEUED_READS} reads of the log wait already"))));
         }
         Box::pin(promised)
     }

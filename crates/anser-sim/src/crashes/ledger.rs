@@ -71,8 +71,12 @@ impl Ledger {
             let line = self.slots.entry(record.header.slot).or_default();
             let (last, reign) = line.head();
             let follows = record.header.follows(reign, last);
-            let misjudged =
-                || Err(Finding::new(Breach::Misjudged, format!("{:?} after n {last}: {outcome:?}", record.header)));
+            let misjudged = || {
+                Err(Finding::new(
+                    Breach::Misjudged,
+                    format!("{:?} after n {last}: {outcome:?}", record.header),
+                ))
+            };
             match outcome {
                 Ok(()) if !follows || !line.maybe.is_empty() => return misjudged(),
                 Ok(()) => line.kept.push(record.clone()),
@@ -121,7 +125,10 @@ impl Ledger {
             let Ok(read) = log.read(slot, first, usize::MAX) else { continue };
             let kept = line.kept.iter().filter(|record| record.header.first_n >= first);
             if !kept.eq(read.iter()) {
-                return Err(Finding::new(Breach::Altered, format!("slot {slot} serves other than was appended")));
+                return Err(Finding::new(
+                    Breach::Altered,
+                    format!("slot {slot} serves other than was appended"),
+                ));
             }
         }
         Ok(())
@@ -143,7 +150,11 @@ impl Line {
                 return Err(self.explain(slot, record, "after all that was appended"));
             };
             if record != right {
-                return Err(self.explain(slot, record, &format!("where n {} was appended", right.header.first_n)));
+                return Err(self.explain(
+                    slot,
+                    record,
+                    &format!("where n {} was appended", right.header.first_n),
+                ));
             }
             seen += 1;
         }
@@ -155,12 +166,18 @@ impl Line {
         }
         self.kept.extend(maybe.into_iter().take(seen - kept));
         if (head.last, head.reign) != self.head() {
-            return Err(Finding::new(Breach::Misjudged, format!("slot {slot}: {head:?} is not its last record's")));
+            return Err(Finding::new(
+                Breach::Misjudged,
+                format!("slot {slot}: {head:?} is not its last record's"),
+            ));
         }
         if head.first > N(1) {
             let below = log.read(slot, N(head.first.0 - 1), usize::MAX);
             if !matches!(below, Err(LogError::OutOfRange { first, .. }) if first == head.first) {
-                return Err(Finding::new(Breach::Misjudged, format!("slot {slot}: trimmed, yet not out of range")));
+                return Err(Finding::new(
+                    Breach::Misjudged,
+                    format!("slot {slot}: trimmed, yet not out of range"),
+                ));
             }
         }
         Ok(())

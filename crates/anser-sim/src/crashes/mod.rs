@@ -55,13 +55,12 @@ impl CrashConfig {
         }
     }
 
-    #[cfg(feature = "planted")]
     fn bug(&self) -> Bug {
-        self.planted
+        Bug {
+            #[cfg(feature = "planted")]
+            planted: self.planted,
+        }
     }
-
-    #[cfg(not(feature = "planted"))]
-    fn bug(&self) -> Bug {}
 }
 
 /// What was enumerated and found.
@@ -92,11 +91,14 @@ pub struct Failure {
     pub finding: Finding,
 }
 
+/// What the command needs besides the seed and the point, where the build has bugs to choose from.
+const COMMAND_OPTIONS: &str = if cfg!(feature = "planted") { " --features planted" } else { "" };
+
 impl Failure {
     /// The command that shows it again.
     pub fn command(&self) -> String {
         let point = self.point.map(|point| format!(" --point {point}")).unwrap_or_default();
-        format!("cargo run --release -p anser-sim -- crashes --seed {}{point}", self.seed)
+        format!("cargo run --release -p anser-sim{COMMAND_OPTIONS} -- crashes --seed {}{point}", self.seed)
     }
 }
 

@@ -11,7 +11,7 @@ use super::finding::{Breach, Finding};
 use super::ledger::{Excuse, Ledger};
 use crate::chance::{Chance, SimRandom};
 use crate::clock::SimClock;
-use crate::disk::{Fault, SimDisk};
+use crate::disk::{Fault, SECTOR_BYTES, SimDisk};
 
 /// Steps of one life.
 const STEPS: u64 = 32;
@@ -25,6 +25,8 @@ const SLOT_KEY: u64 = 0x5107;
 const SEGMENT_BYTES: u64 = 8 * 1024 + 3 * 1024;
 const SEGMENT_SPREAD_KIB: u64 = 9;
 const BLOCK_FULL_BYTES: usize = 1024;
+/// How much of the log's own bytes a malicious message repeats.
+const STOLEN_SECTORS: usize = 3;
 
 /// A disk with a process on it.
 pub(crate) struct World {
@@ -34,12 +36,12 @@ pub(crate) struct World {
     options: LogOptions,
 }
 
-/// The bug that is to be found, where there is one.
-#[cfg(feature = "planted")]
-pub(crate) type Bug = Option<anser_embedded::log::Planted>;
-/// There is none without the feature.
-#[cfg(not(feature = "planted"))]
-pub(crate) type Bug = ();
+/// The bug that is to be found. There is none without the feature.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bug {
+    #[cfg(feature = "planted")]
+    pub planted: Option<anser_embedded::log::Planted>,
+}
 
 impl World {
     pub fn new(disk: SimDisk, seed: u64, bug: Bug) -> Self {
@@ -48,10 +50,10 @@ impl World {
         options.block_full_bytes = BLOCK_FULL_BYTES;
         #[cfg(feature = "planted")]
         {
-            options.planted = bug;
+            options.planted = bug.planted;
         }
         #[cfg(not(feature = "planted"))]
-        let () = bug;
+        let Bug {} = bug;
         let random = Arc::new(SimRandom::new(Chance::of(&[seed, 2]).number()));
         World { disk, random, clock: SimClock::new(UnixMillis(1)), options }
     }
@@ -133,10 +135,12 @@ impl Life {
             match self.chance.below(16) {
                 0 => self.trim(&log),
                 1 => _ = log.seal(),
-                2 => log = match self.restart(log)? {
-                    Some(log) => log,
-                    None => return Ok(()),
-                },
+                2 => {
+                    log = match self.restart(log)? {
+                        Some(log) => log,
+                        None => return Ok(()),
+                    }
+                }
                 _ => self.commit(&mut log)?,
             }
             if self.world.disk.is_down() {
@@ -241,12 +245,18 @@ impl Life {
     }
 
     fn stolen(&mut self) -> Bytes {
-        let names = self.world.disk.names();
-        let Some(segment) = names.iter().rev().find(|name| name.ends_with(".segment")) else {
+        let mut names = self.world.disk.names();
+        names.retain(|name| name.ends_with(".segment"));
+        if names.is_empty() {
             return Bytes::new();
-        };
-        let contents = self.world.disk.peek(segment).expect("it is listed");
-        let start = (8 * 1024 + 512 * self.chance.below(6) as usize).min(contents.len());
-        Bytes::copy_from_slice(&contents[start..(start + 1_536).min(contents.len())])
+        }
+        let name = &names[self.chance.below(names.len() as u64) as usize];
+        let contents = self.world.disk.peek(name).expect("it is listed");
+        let sectors = (contents.len() / SECTOR_BYTES).saturating_sub(STOLEN_SECTORS) as u64;
+        let start = SECTOR_BYTES * self.chance.below(sectors + 1) as usize;
+        let stolen = &contents[start..(start + STOLEN_SECTORS * SECTOR_BYTES).min(contents.len())];
+        // Shifted, so that some of it lies at a sector's beginning whatever comes before it.
+        let shift = 8 * self.chance.below(SECTOR_BYTES as u64 / 8) as usize;
+        Bytes::from([&vec![0; shift], stolen].concat())
     }
 }
