@@ -3,4 +3,7 @@
 //! Wire types end here: what goes inwards is a validated value of the model or of a port.
 
 pub mod accounts;
+pub mod edge;
 pub mod http;
+pub mod node;
+pub mod wiring;

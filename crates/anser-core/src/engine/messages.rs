@@ -42,6 +42,8 @@ pub enum ReplyTo {
         session: u64,
         /// Which slot it asked.
         slot: Slot,
+        /// Which of its syncs.
+        round: u32,
     },
     /// A question that another slot asked.
     Slot {

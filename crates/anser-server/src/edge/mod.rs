@@ -1,0 +1,300 @@
+//! The edge: live connections, and nothing that decides.
+//!
+//! - [`ws`]: WebSocket frames
+//! - [`connection`]: what is queued for one connection, and how far its sync is
+//! - [`sessions`]: who is here
+//! - [`requests`], [`attach`]: what clients ask
+//! - [`deliver`]: what cores hand on
+//! - [`convert`]: wire types end here
+
+mod attach;
+mod connection;
+mod convert;
+mod deliver;
+mod requests;
+mod sessions;
+pub mod ws;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anser_core::fanout::EdgeId;
+use anser_core::ports::PortFuture;
+use anser_core::ports::clock::Clock;
+use anser_model::AccountId;
+use anser_model::limits::FRAME_BYTES;
+use anser_proto::{ErrorCode, v1};
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
+
+use self::connection::{Connection, Flushed};
+use self::sessions::Sessions;
+use self::ws::{CloseCode, Inbox, Incoming};
+use crate::accounts::Tokens;
+use crate::node::Node;
+
+/// Bytes read off a socket at once, into a buffer that a thread's connections share.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a connection may take to say hello, and a blocked one to read.
+const PATIENCE_MS: u64 = 15_000;
+/// How often silent connections are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// What draining tells clients to wait.
+const RECONNECT_AFTER_MS: u64 = 1_000;
+/// How long draining waits for connections to go.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the edge must know of people, which is not its own.
+pub trait People: Send + Sync {
+    /// Whether all of them are known here to exist; `false` says nothing.
+    fn known_to_exist(&self, accounts: &[AccountId]) -> bool;
+
+    /// Those of them that do not exist.
+    fn missing(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<AccountId>, v1::Error>>;
+
+    /// Profiles of those that exist.
+    fn profiles(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<v1::Profile>, v1::Error>>;
+
+    /// The profile version of an account as far as it is known here; 0 if it is not.
+    fn profile_version(&self, account: AccountId) -> u64;
+}
+
+/// What an edge is told.
+#[derive(Debug, Clone)]
+pub struct EdgeConfig {
+    /// Which edge of the installation it is.
+    pub id: EdgeId,
+    /// After how long without a frame a client pings. One silent for twice as long is closed.
+    pub heartbeat_interval_ms: u64,
+    /// Connections at most.
+    pub connections_max: usize,
+}
+
+/// What an edge runs on.
+#[derive(Clone)]
+pub struct EdgeParts {
+    /// The core it is linked to.
+    pub node: Node,
+    /// Who a token is of.
+    pub tokens: Arc<Tokens>,
+    /// Who exists.
+    pub people: Arc<dyn People>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Runs its tasks.
+    pub tracker: TaskTracker,
+}
+
+/// The public handle of an edge. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    shared: Arc<EdgeShared>,
+}
+
+pub(crate) struct EdgeShared {
+    id: EdgeId,
+    config: EdgeConfig,
+    node: Node,
+    tokens: Arc<Tokens>,
+    people: Arc<dyn People>,
+    clock: Arc<dyn Clock>,
+    tracker: TaskTracker,
+    sessions: Sessions,
+    next_session: AtomicU64,
+    draining: AtomicBool,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+impl Edge {
+    /// Starts an edge on its core.
+    pub fn start(config: EdgeConfig, parts: EdgeParts) -> Edge {
+        let from_core = parts.node.add_edge(config.id);
+        let shared = Arc::new(EdgeShared {
+            id: config.id,
+            config,
+            node: parts.node,
+            tokens: parts.tokens,
+            people: parts.people,
+            clock: parts.clock,
+            tracker: parts.tracker,
+            sessions: Sessions::default(),
+            next_session: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+        });
+        shared.tracker.spawn(shared.clone().deliver(from_core));
+        shared.tracker.spawn(shared.clone().sweep());
+        Edge { shared }
+    }
+
+    /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it.
+    pub fn adopt(&self, stream: TcpStream, already_read: Bytes) {
+        let edge = self.shared.clone();
+        if edge.sessions.read().len() >= edge.config.connections_max || edge.is_draining() {
+            // Dropped: the client backs off and comes again.
+            return;
+        }
+        _ = stream.set_nodelay(true);
+        let session = edge.next_session.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(session, stream, edge.clock.monotonic_ms()));
+        edge.sessions.add(connection.clone());
+        edge.tracker.clone().spawn(edge.converse(connection, already_read));
+    }
+
+    /// Runs what belongs to this edge.
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.shared.tracker
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.shared.sessions.read().len()
+    }
+
+    /// Tells everybody to go, and waits a while until they have.
+    pub async fn drain(&self) {
+        let edge = &self.shared;
+        edge.draining.store(true, Ordering::Release);
+        let draining = v1::Draining { reconnect_after_ms: RECONNECT_AFTER_MS };
+        let frame = v1::ServerFrame { frame: Some(v1::server_frame::Frame::Draining(draining)) };
+        let everybody: Vec<_> = edge.sessions.read().all().cloned().collect();
+        for connection in &everybody {
+            connection.push_frame(&frame);
+            edge.write(connection);
+        }
+        // What was accepted is still answered, for as long as the patience lasts.
+        let wait = async {
+            let mut look = tokio::time::interval(Duration::from_millis(50));
+            for _ in 0..6 {
+                look.tick().await;
+            }
+            for connection in &everybody {
+                connection.push_close(CloseCode::GoingAway);
+                edge.write(connection);
+            }
+            while edge.sessions.read().len() > 0 {
+                look.tick().await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_PATIENCE, wait).await.is_err() {
+            everybody.iter().for_each(|connection| connection.hang_up());
+        }
+    }
+}
+
+impl EdgeShared {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Reads a connection until it ends. While it is idle this holds no buffer and no timer.
+    async fn converse(self: Arc<Self>, connection: Arc<Connection>, already_read: Bytes) {
+        let mut inbox = Inbox::default();
+        inbox.push(&already_read);
+        drop(already_read);
+        loop {
+            if !self.consume(&connection, &mut inbox).await {
+                break;
+            }
+            if poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_err() {
+                break;
+            }
+            match read_some(connection.stream(), &mut inbox) {
+                Ok(0) => break,
+                Ok(_) => connection.heard(self.clock.monotonic_ms()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+        let account = connection.state().attached.as_ref().map(|attached| attached.grant.account);
+        self.sessions.remove(connection.session, account, || {
+            if let Some(account) = account {
+                self.node.leave(account, self.id);
+            }
+        });
+    }
+
+    /// Takes what is complete. False once nothing more is to be read.
+    async fn consume(self: &Arc<Self>, connection: &Arc<Connection>, inbox: &mut Inbox) -> bool {
+        loop {
+            if connection.is_closing() {
+                self.write(connection);
+                return false;
+            }
+            match inbox.next(FRAME_BYTES) {
+                Ok(Some(Incoming::Message(kind, bytes))) => self.message(connection, kind, &bytes).await,
+                Ok(Some(Incoming::Ping(payload))) => connection.push_raw(ws::pong(&payload)),
+                Ok(Some(Incoming::Pong)) => {}
+                Ok(Some(Incoming::Close)) => connection.push_close(CloseCode::Normal),
+                Ok(None) => {
+                    self.write(connection);
+                    return true;
+                }
+                Err(error) => {
+                    let code = match error.code {
+                        CloseCode::TooLarge => ErrorCode::FrameTooLarge,
+                        _ => ErrorCode::MalformedFrame,
+                    };
+                    let error = (v1::Error::new(code, error.what), error.code);
+                    connection.push_frame(&v1::ServerFrame::error(0, error.0));
+                    connection.push_close(error.1);
+                }
+            }
+        }
+    }
+
+    /// Writes what is queued; a task waits for the socket only if it takes no more.
+    fn write(self: &Arc<Self>, connection: &Arc<Connection>) {
+        if connection.flush() == Flushed::Blocked {
+            let connection = connection.clone();
+            self.tracker.spawn(async move {
+                loop {
+                    let writable = connection.stream().writable();
+                    let patience = Duration::from_millis(PATIENCE_MS);
+                    if !matches!(tokio::time::timeout(patience, writable).await, Ok(Ok(()))) {
+                        return connection.hang_up();
+                    }
+                    if connection.flush_on() == Flushed::Done {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Closes connections that have been silent for too long.
+    async fn sweep(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+        while !self.is_draining() {
+            interval.tick().await;
+            let now = self.clock.monotonic_ms();
+            let all: Vec<_> = self.sessions.read().all().cloned().collect();
+            for connection in all {
+                let silent = now.saturating_sub(connection.heard_at_ms());
+                let is_attached = connection.state().attached.is_some();
+                let allowed = if is_attached { 2 * self.config.heartbeat_interval_ms } else { PATIENCE_MS };
+                if silent > allowed {
+                    let error = v1::Error::new(ErrorCode::TooSlow, "nothing was heard for too long");
+                    self.refuse_and_close(&connection, 0, error);
+                    self.write(&connection);
+                    connection.hang_up();
+                }
+            }
+        }
+    }
+}
+
+fn read_some(stream: &TcpStream, inbox: &mut Inbox) -> io::Result<usize> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let count = stream.try_read(scratch)?;
+        inbox.push(&scratch[..count]);
+        Ok(count)
+    })
+}

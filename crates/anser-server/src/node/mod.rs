@@ -1,0 +1,280 @@
+//! A core node: drives the slot engines, performs their effects on the ports, and hands what became
+//! durable to the edges. The engines decide; nothing here does.
+//!
+//! - [`worker`]: one task that owns some of the slots
+//! - [`stores`]: flushes of several slots in one transaction, trimming of the log
+
+mod stores;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use anser_core::engine::{Answer, Event, Query, ReplyTo};
+use anser_core::fanout::{EdgeId, Routing};
+use anser_core::ports::clock::Clock;
+use anser_core::ports::history::History;
+use anser_core::ports::index::Index;
+use anser_core::ports::log::Log;
+use anser_core::ports::random::Random;
+use anser_model::{AccountId, Command, ConversationId, Refusal, Slot, SlotKey, Timeline};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use self::worker::{ToWorker, Worker};
+
+/// Inputs that may wait for one worker; beyond it senders wait, and new commands are refused.
+pub const MAILBOX_INPUTS: usize = 16 * 1024;
+/// Batches of durable facts that may wait for one edge.
+pub const EDGE_QUEUE_BATCHES: usize = 1_024;
+/// Conversations that one slot keeps in memory.
+pub const CONVERSATIONS_PER_SLOT: usize = 512;
+
+/// What a node runs on.
+#[derive(Clone)]
+pub struct NodePorts {
+    /// The truth.
+    pub log: Arc<dyn Log>,
+    /// Its folds.
+    pub index: Arc<dyn Index>,
+    /// The long one.
+    pub history: Arc<dyn History>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Nonces of reigns.
+    pub random: Arc<dyn Random>,
+}
+
+/// What a node is told.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The history of the installation.
+    pub timeline: Timeline,
+    /// Spreads conversations over slots.
+    pub slot_key: SlotKey,
+    /// How many tasks share the slots.
+    pub workers: usize,
+}
+
+/// What a core hands to an edge, in order.
+#[derive(Debug)]
+pub enum ToEdge {
+    /// An answer to a request of a session, or to its sync of one slot.
+    Answer {
+        /// Which session.
+        session: u64,
+        /// What it asked.
+        asked: Asked,
+        /// What is answered.
+        answer: Result<Answer, Refusal>,
+    },
+    /// A durable fact, for sessions of these accounts.
+    Event {
+        /// The fact.
+        event: Event,
+        /// Who of the audience is on this edge.
+        accounts: Arc<[AccountId]>,
+    },
+}
+
+/// What a session asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A request of its own.
+    Request(u64),
+    /// A sync of one slot, in this round.
+    Sync(Slot, u32),
+}
+
+/// The edges that this node serves, and who is on them.
+#[derive(Default)]
+struct Edges {
+    routing: RwLock<Routing>,
+    queues: RwLock<HashMap<EdgeId, mpsc::Sender<Vec<ToEdge>>>>,
+}
+
+/// The public handle of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: NodeConfig,
+    mailboxes: Vec<mpsc::Sender<ToWorker>>,
+    edges: Arc<Edges>,
+    callers: Arc<Callers>,
+    /// Set once the log can no longer be trusted: nothing may be acknowledged.
+    halted: watch::Receiver<Option<String>>,
+}
+
+/// Those inside the process who wait for an answer.
+#[derive(Default)]
+struct Callers {
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Result<Answer, Refusal>>>>,
+    next: AtomicU64,
+}
+
+impl Callers {
+    fn enter(&self) -> (u64, oneshot::Receiver<Result<Answer, Refusal>>) {
+        let (sender, receiver) = oneshot::channel();
+        let caller = self.next.fetch_add(1, Ordering::Relaxed);
+        self.waiting.lock().expect("nothing panics while it holds the callers").insert(caller, sender);
+        (caller, receiver)
+    }
+
+    fn answer(&self, caller: u64, answer: Result<Answer, Refusal>) {
+        let waiting = self.waiting.lock().expect("nothing panics while it holds the callers").remove(&caller);
+        if let Some(sender) = waiting {
+            // Whoever stopped waiting has no use for it.
+            _ = sender.send(answer);
+        }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be read.
+    #[error("the log cannot be read: {0}")]
+    Log(#[from] anser_core::ports::log::LogError),
+    /// A store cannot be read.
+    #[error("a store cannot be read: {0}")]
+    Store(#[from] anser_core::ports::StoreError),
+    /// A slot could not begin to rule.
+    #[error("{0}")]
+    Halted(String),
+}
+
+impl Node {
+    /// Opens all slots and resolves when every one serves. Its tasks run on `tracker`.
+    pub async fn start(
+        config: NodeConfig,
+        ports: NodePorts,
+        tracker: &TaskTracker,
+    ) -> Result<Node, StartError> {
+        assert!(config.workers > 0, "somebody has to work");
+        let heads = ports.log.heads().await?;
+        let indexed = ports.index.checkpoints().await?;
+        let in_history = ports.history.checkpoints().await?;
+        let edges = Arc::new(Edges::default());
+        let callers = Arc::new(Callers::default());
+        let (halt, halted) = watch::channel(None);
+        let (mailboxes, inboxes): (Vec<_>, Vec<_>) =
+            (0..config.workers).map(|_| mpsc::channel(MAILBOX_INPUTS)).unzip();
+        let mut opened = Vec::new();
+        for (number, inbox) in inboxes.into_iter().enumerate() {
+            let (open, is_open) = oneshot::channel();
+            opened.push(is_open);
+            let links = worker::Links {
+                mailboxes: mailboxes.clone(),
+                edges: edges.clone(),
+                callers: callers.clone(),
+                halt: halt.clone(),
+            };
+            let mut worker = Worker::new(number, config.clone(), ports.clone(), links, inbox, open);
+            for (head, (&index_folded, &history_folded)) in heads.iter().zip(indexed.iter().zip(&in_history)) {
+                if head.slot.index() % config.workers == number {
+                    worker.rule(*head, index_folded, history_folded);
+                }
+            }
+            tracker.spawn(worker.run());
+        }
+        for is_open in opened {
+            if is_open.await.is_err() {
+                let why = halted.borrow().clone();
+                return Err(StartError::Halted(why.unwrap_or_else(|| "a worker ended".into())));
+            }
+        }
+        Ok(Node { shared: Arc::new(Shared { config, mailboxes, edges, callers, halted }) })
+    }
+
+    /// The history of the installation.
+    pub fn timeline(&self) -> Timeline {
+        self.shared.config.timeline
+    }
+
+    /// The slot of a conversation.
+    pub fn slot(&self, cid: ConversationId) -> Slot {
+        self.shared.config.slot_key.slot(cid)
+    }
+
+    /// Where this node's edges take what is theirs from.
+    pub fn add_edge(&self, edge: EdgeId) -> mpsc::Receiver<Vec<ToEdge>> {
+        let (sender, receiver) = mpsc::channel(EDGE_QUEUE_BATCHES);
+        self.shared.edges.queues.write().expect("nothing panics while it holds the queues").insert(edge, sender);
+        receiver
+    }
+
+    /// An edge holds sessions of the account from now on: what is decided later reaches it.
+    pub fn enter(&self, account: AccountId, edge: EdgeId) {
+        self.routing().enter(account, edge);
+    }
+
+    /// An edge holds no session of the account any more.
+    pub fn leave(&self, account: AccountId, edge: EdgeId) {
+        self.routing().leave(account, edge);
+    }
+
+    fn routing(&self) -> std::sync::RwLockWriteGuard<'_, Routing> {
+        self.shared.edges.routing.write().expect("nothing panics while it holds the routing")
+    }
+
+    /// Gives a command to its slot. `Overloaded` where the mailbox is full: nothing happened.
+    pub fn command(&self, reply: ReplyTo, command: Command) -> Result<(), Refusal> {
+        let slot = self.slot(command.cid);
+        self.give(slot, ToWorker::Command { slot, reply, command })
+    }
+
+    /// Gives a question to a slot.
+    pub fn query(&self, slot: Slot, reply: ReplyTo, query: Query) -> Result<(), Refusal> {
+        self.give(slot, ToWorker::Query { slot, reply, query })
+    }
+
+    fn give(&self, slot: Slot, what: ToWorker) -> Result<(), Refusal> {
+        let mailbox = &self.shared.mailboxes[slot.index() % self.shared.mailboxes.len()];
+        mailbox.try_send(what).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Refusal::Unavailable,
+        })
+    }
+
+    /// Gives a command and waits for what it came to.
+    pub async fn ask_command(&self, command: Command) -> Result<Answer, Refusal> {
+        let (caller, answer) = self.shared.callers.enter();
+        if let Err(refusal) = self.command(ReplyTo::Caller(caller), command) {
+            self.shared.callers.answer(caller, Err(refusal));
+        }
+        answer.await.unwrap_or(Err(Refusal::UnknownOutcome))
+    }
+
+    /// Asks and waits for the answer.
+    pub async fn ask_query(&self, slot: Slot, query: Query) -> Result<Answer, Refusal> {
+        let (caller, answer) = self.shared.callers.enter();
+        if let Err(refusal) = self.query(slot, ReplyTo::Caller(caller), query) {
+            self.shared.callers.answer(caller, Err(refusal));
+        }
+        answer.await.unwrap_or(Err(Refusal::Unavailable))
+    }
+
+    /// Resolves with the reason once the log can no longer be trusted. The process must exit.
+    pub async fn halted(&self) -> String {
+        let mut halted = self.shared.halted.clone();
+        match halted.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Folds everything into the stores and ends the workers. Nothing is accepted any more.
+    pub async fn close(&self) {
+        for mailbox in &self.shared.mailboxes {
+            // A worker that has ended already is closed.
+            _ = mailbox.send(ToWorker::Close).await;
+        }
+        for mailbox in &self.shared.mailboxes {
+            mailbox.closed().await;
+        }
+    }
+}

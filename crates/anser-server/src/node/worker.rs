@@ -1,0 +1,342 @@
+//! One task that owns some of the slots: feeds their engines and performs the effects.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anser_core::engine::{
+    Effect, EngineConfig, Fetch, Fetched, Input, Query, Released, ReplyTo, SlotEngine, Start,
+};
+use anser_core::fanout::EdgeId;
+use anser_core::ports::PortFuture;
+use anser_core::ports::log::SlotHead;
+use anser_model::{Command, N, Refusal, Reign, Slot};
+use futures_util::StreamExt;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::stores::{Flusher, Trimmer};
+use super::{Asked, CONVERSATIONS_PER_SLOT, Callers, Edges, NodeConfig, NodePorts, ToEdge};
+
+/// Inputs that are fed before effects are performed.
+const INPUTS_PER_TURN: usize = 1_024;
+/// How often engines are told that time goes on.
+const TICK_INTERVAL: Duration = Duration::from_millis(200);
+/// How long closing waits for the last flush.
+const CLOSE_TICKS_MAX: u32 = 150;
+
+/// What comes to a worker from outside.
+#[derive(Debug)]
+pub(super) enum ToWorker {
+    Command { slot: Slot, reply: ReplyTo, command: Command },
+    Query { slot: Slot, reply: ReplyTo, query: Query },
+    Replied { slot: Slot, input: Input },
+    Close,
+}
+
+/// Whom a worker talks to.
+pub(super) struct Links {
+    pub(super) mailboxes: Vec<mpsc::Sender<ToWorker>>,
+    pub(super) edges: Arc<Edges>,
+    pub(super) callers: Arc<Callers>,
+    pub(super) halt: watch::Sender<Option<String>>,
+}
+
+type Returning = PortFuture<(Slot, Input)>;
+
+pub(super) struct Worker {
+    number: usize,
+    config: NodeConfig,
+    ports: NodePorts,
+    links: Links,
+    inbox: mpsc::Receiver<ToWorker>,
+    opened: Option<oneshot::Sender<()>>,
+    engines: HashMap<Slot, SlotEngine>,
+    /// Appends of all slots, in the order in which the log took them.
+    appends: FuturesOrdered<Returning>,
+    others: FuturesUnordered<Returning>,
+    flusher: Flusher,
+    trimmer: Trimmer,
+    /// Inputs to feed before anything else.
+    pending: Vec<(Slot, Input)>,
+    touched: Vec<Slot>,
+    outgoing: HashMap<EdgeId, Vec<ToEdge>>,
+    closing_ticks: Option<u32>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: usize,
+        config: NodeConfig,
+        ports: NodePorts,
+        links: Links,
+        inbox: mpsc::Receiver<ToWorker>,
+        opened: oneshot::Sender<()>,
+    ) -> Self {
+        Worker {
+            number,
+            flusher: Flusher::new(ports.index.clone(), ports.history.clone()),
+            trimmer: Trimmer::new(ports.log.clone()),
+            config,
+            ports,
+            links,
+            inbox,
+            opened: Some(opened),
+            engines: HashMap::new(),
+            appends: FuturesOrdered::new(),
+            others: FuturesUnordered::new(),
+            pending: Vec::new(),
+            touched: Vec::new(),
+            outgoing: HashMap::new(),
+            closing_ticks: None,
+        }
+    }
+
+    /// Makes it the owner of a slot that stands at `head`.
+    pub(super) fn rule(&mut self, head: SlotHead, index_folded: N, history_folded: N) {
+        let slot = head.slot;
+        let config = EngineConfig {
+            slot,
+            timeline: self.config.timeline,
+            slot_key: self.config.slot_key,
+            conversations_kept: CONVERSATIONS_PER_SLOT,
+        };
+        self.engines.insert(slot, SlotEngine::new(config));
+        let nonce = Reign(self.ports.random.nonzero());
+        self.pending.push((slot, Input::Start(Start { head, index_folded, history_folded, nonce })));
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut arrived = Vec::with_capacity(INPUTS_PER_TURN);
+        loop {
+            self.turn().await;
+            if self.is_done() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                Some(done) = self.appends.next(), if !self.appends.is_empty() => self.pending.push(done),
+                Some(done) = self.others.next(), if !self.others.is_empty() => self.pending.push(done),
+                done = self.flusher.next(), if self.flusher.is_busy() => self.pending.extend(done),
+                () = self.trimmer.next(), if self.trimmer.is_busy() => {}
+                _ = tick.tick() => self.tick(),
+                count = self.inbox.recv_many(&mut arrived, INPUTS_PER_TURN) => {
+                    if count == 0 {
+                        return;
+                    }
+                    self.take(&mut arrived);
+                }
+            }
+            self.drain(&mut arrived);
+        }
+    }
+
+    /// Takes what else is there already, so that it shares a record and a sync.
+    fn drain(&mut self, arrived: &mut Vec<ToWorker>) {
+        while arrived.len() < INPUTS_PER_TURN
+            && let Ok(input) = self.inbox.try_recv()
+        {
+            arrived.push(input);
+        }
+        self.take(arrived);
+    }
+
+    fn take(&mut self, arrived: &mut Vec<ToWorker>) {
+        for input in arrived.drain(..) {
+            self.pending.push(match input {
+                ToWorker::Command { slot, reply, command } => (slot, Input::Command { reply, command }),
+                ToWorker::Query { slot, reply, query } => (slot, Input::Query { reply, query }),
+                ToWorker::Replied { slot, input } => (slot, input),
+                ToWorker::Close => {
+                    self.closing_ticks.get_or_insert(0);
+                    for &slot in self.engines.keys() {
+                        self.pending.push((slot, Input::FlushNow));
+                    }
+                    continue;
+                }
+            });
+        }
+    }
+
+    /// Feeds what is pending until nothing follows from it at once, and hands on what became durable.
+    async fn turn(&mut self) {
+        let now = self.ports.clock.now();
+        let mut effects = Vec::new();
+        while !self.pending.is_empty() {
+            for (slot, input) in std::mem::take(&mut self.pending) {
+                let engine = self.engines.get_mut(&slot).expect("inputs come for slots that are ruled");
+                engine.step(input, now, &mut effects);
+                self.perform_all(slot, &mut effects);
+                if !self.touched.contains(&slot) {
+                    self.touched.push(slot);
+                }
+            }
+            for slot in std::mem::take(&mut self.touched) {
+                let engine = self.engines.get_mut(&slot).expect("touched slots are ruled");
+                engine.settle(&mut effects);
+                self.perform_all(slot, &mut effects);
+            }
+        }
+        self.flusher.begin();
+        self.hand_on().await;
+        if self.opened.is_some() && self.engines.values().all(SlotEngine::is_open) {
+            // Whoever started the node may have given up.
+            _ = self.opened.take().map(|opened| opened.send(()));
+        }
+    }
+
+    fn tick(&mut self) {
+        for &slot in self.engines.keys() {
+            self.pending.push((slot, Input::Tick));
+        }
+        if let Some(ticks) = &mut self.closing_ticks {
+            *ticks += 1;
+        }
+        let folded = self.engines.iter().map(|(&slot, engine)| (slot, engine.folded()));
+        self.trimmer.tick(self.ports.clock.monotonic_ms(), folded);
+    }
+
+    fn is_done(&self) -> bool {
+        let Some(ticks) = self.closing_ticks else { return false };
+        let quiet = self.engines.values().all(|engine| engine.is_quiet() && engine.folded() == engine.durable());
+        quiet || ticks > CLOSE_TICKS_MAX
+    }
+
+    fn perform_all(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            self.perform(slot, effect);
+        }
+    }
+
+    fn perform(&mut self, slot: Slot, effect: Effect) {
+        match effect {
+            Effect::Append(record) => {
+                let through = record.header.last_n();
+                let appended = self.ports.log.append(record);
+                self.appends.push_back(Box::pin(async move {
+                    (slot, Input::Appended { through, result: appended.await })
+                }));
+            }
+            Effect::ReadLog { from } => {
+                let read = self.ports.log.read(slot, from, anser_core::engine::REPLAY_CHUNK_BYTES);
+                self.others.push(Box::pin(async move { (slot, Input::LogRead(read.await)) }));
+            }
+            Effect::Fetch { id, fetch } => {
+                let fetching = self.fetch(slot, fetch);
+                self.others.push(Box::pin(async move {
+                    (slot, Input::Fetched { fetch: id, result: fetching.await })
+                }));
+            }
+            Effect::Ask { ask, command } => {
+                let to = self.config.slot_key.slot(command.cid);
+                let reply = ReplyTo::Slot { slot, ask };
+                if self.is_mine(to) {
+                    self.pending.push((to, Input::Command { reply, command }));
+                } else if self.send(to, ToWorker::Command { slot: to, reply, command }).is_err() {
+                    self.pending.push((slot, Input::Replied { ask, answer: Err(Refusal::Overloaded) }));
+                }
+            }
+            Effect::Flush { index, history } => self.flusher.add(slot, index, history),
+            Effect::Release(released) => released.into_iter().for_each(|released| self.release(released)),
+            Effect::Halt(why) => {
+                tracing::error!(%slot, why, "a slot halted");
+                self.links.halt.send_replace(Some(why));
+                // The opener learns why from the watch.
+                self.opened = None;
+            }
+        }
+    }
+
+    fn fetch(
+        &self,
+        slot: Slot,
+        fetch: Fetch,
+    ) -> PortFuture<Result<Fetched, anser_core::ports::StoreError>> {
+        let index = &self.ports.index;
+        match fetch {
+            Fetch::Conversations(cids) => {
+                let loading = index.load(slot, cids);
+                Box::pin(async move { loading.await.map(Fetched::Conversations) })
+            }
+            Fetch::Changes { account, after } => {
+                let changed = index.changed(slot, account, after);
+                Box::pin(async move { changed.await.map(Fetched::Changes) })
+            }
+            Fetch::Key { day, key } => {
+                let keys = self.ports.history.keys(slot, vec![(day, key)]);
+                Box::pin(async move { keys.await.map(|mut rows| Fetched::Key(rows.pop().flatten())) })
+            }
+            Fetch::Facts(ranges) => {
+                let reads: Vec<_> =
+                    ranges.into_iter().map(|range| self.ports.history.range(slot, range)).collect();
+                Box::pin(async move {
+                    let mut rows = Vec::new();
+                    for read in reads {
+                        rows.extend(read.await?);
+                    }
+                    Ok(Fetched::Facts(rows))
+                })
+            }
+        }
+    }
+
+    fn is_mine(&self, slot: Slot) -> bool {
+        slot.index() % self.config.workers == self.number
+    }
+
+    #[expect(clippy::result_large_err, reason = "what could not be sent comes back, and is dropped at once")]
+    fn send(&self, slot: Slot, what: ToWorker) -> Result<(), mpsc::error::TrySendError<ToWorker>> {
+        self.links.mailboxes[slot.index() % self.config.workers].try_send(what)
+    }
+
+    fn release(&mut self, released: Released) {
+        match released {
+            Released::Event(event) => {
+                let routing = self.links.edges.routing.read().expect("nothing panics while it holds the routing");
+                for (edge, accounts) in routing.plan(&event.audience) {
+                    let event = ToEdge::Event { event: event.clone(), accounts };
+                    self.outgoing.entry(edge).or_default().push(event);
+                }
+            }
+            Released::Answer { reply, answer } => match reply {
+                ReplyTo::Session { edge, session, request } => {
+                    let asked = Asked::Request(request);
+                    self.outgoing.entry(EdgeId(edge)).or_default().push(ToEdge::Answer { session, asked, answer });
+                }
+                ReplyTo::Sync { edge, session, slot, round } => {
+                    let asked = Asked::Sync(slot, round);
+                    self.outgoing.entry(EdgeId(edge)).or_default().push(ToEdge::Answer { session, asked, answer });
+                }
+                ReplyTo::Caller(caller) => self.links.callers.answer(caller, answer),
+                ReplyTo::Slot { slot, ask } => {
+                    let input = Input::Replied { ask, answer: answer.map(|_| ()) };
+                    if self.is_mine(slot) {
+                        self.pending.push((slot, input));
+                    } else {
+                        // An answer that does not get through is asked for again after a time-out.
+                        _ = self.send(slot, ToWorker::Replied { slot, input });
+                    }
+                }
+            },
+        }
+    }
+
+    /// Hands what became durable to the edges, each in one batch and in order.
+    async fn hand_on(&mut self) {
+        if self.outgoing.is_empty() {
+            return;
+        }
+        for (edge, batch) in std::mem::take(&mut self.outgoing) {
+            let queue = {
+                let queues = self.links.edges.queues.read().expect("nothing panics while it holds the queues");
+                queues.get(&edge).cloned()
+            };
+            if let Some(queue) = queue {
+                // An edge that is gone has no sessions left to tell.
+                _ = queue.send(batch).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The socket that everything comes in by: HTTP, and from it WebSocket by upgrade.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{
+    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::accounts::AccountService;
+use crate::edge::Edge;
+use crate::edge::ws::accept_key;
+
+/// How long a client may take to send the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after the system refused to accept, for want of descriptors for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Every route of the public listener.
+pub(super) fn routes(accounts: Arc<AccountService>, edge: Edge, serving: Arc<AtomicBool>) -> Router {
+    let ready = move || serving.load(Ordering::Acquire);
+    let sockets = Router::new().route("/ws", get(upgrade)).with_state(edge);
+    let state = crate::http::HttpState { accounts, ready: Arc::new(ready) };
+    crate::http::router(state).merge(sockets)
+}
+
+/// Answers the handshake and hands the socket to the edge.
+async fn upgrade(State(edge): State<Edge>, mut request: Request) -> Response {
+    let accept = match handshake(request.headers()) {
+        Ok(accept) => accept,
+        Err((status, what)) => return (status, what).into_response(),
+    };
+    let upgrading = hyper::upgrade::on(&mut request);
+    // It resolves once the answer below is written, or with an error if the connection ends before.
+    let tracker = edge.tracker().clone();
+    tracker.spawn(async move {
+        let Ok(upgraded) = upgrading.await else { return };
+        if let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() {
+            edge.adopt(parts.io.into_inner(), parts.read_buf);
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    response
+}
+
+fn handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static str)> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or("");
+    let has = |value: &str, token: &str| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token));
+    if !has(text(CONNECTION), "upgrade") || !has(text(UPGRADE), "websocket") {
+        return Err((StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket: connect with ws://\n"));
+    }
+    if text(SEC_WEBSOCKET_VERSION) != "13" {
+        return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Version must be 13\n"));
+    }
+    let key = text(SEC_WEBSOCKET_KEY);
+    if key.is_empty() {
+        return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing\n"));
+    }
+    // A page of another site must not speak for whoever looks at it. Programs send no Origin.
+    let origin = text(ORIGIN);
+    if !origin.is_empty() && origin.split_once("://").map(|(_, host)| host) != Some(text(HOST)) {
+        return Err((StatusCode::FORBIDDEN, "the Origin of a page must be the host that it connects to\n"));
+    }
+    HeaderValue::try_from(accept_key(key))
+        .map_err(|_| (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not a key\n"))
+}
+
+/// Accepts connections until it is stopped.
+pub(super) struct Acceptor {
+    stop: watch::Sender<bool>,
+}
+
+impl Acceptor {
+    pub(super) fn start(listener: TcpListener, routes: Router, tracker: &TaskTracker) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        tracker.spawn(accept(listener, routes, tracker.clone(), stopped));
+        Acceptor { stop }
+    }
+
+    /// Accepts nothing more; requests under way are finished.
+    pub(super) async fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    routes: Router,
+    tracker: TaskTracker,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                tracker.spawn(serve_http(stream, address, routes.clone(), stopped.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_http(
+    stream: TcpStream,
+    address: SocketAddr,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let routes = routes.map_request(move |mut request: axum::http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(address));
+        request
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    // What a client does wrong in HTTP is answered by hyper, and is no news.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    _ = connection.await;
+}

@@ -1,0 +1,194 @@
+//! The composition root: opens the folder, starts the parts in order, and stops them in the reverse.
+//! The one place that knows which adapters there are.
+
+mod home;
+mod listener;
+mod people;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anser_core::fanout::EdgeId;
+use anser_core::ports::clock::Clock;
+use anser_core::ports::random::Random;
+use anser_embedded::accounts::SqliteAccounts;
+use anser_embedded::disk::FolderDisk;
+use anser_embedded::history::SqliteHistory;
+use anser_embedded::index::SqliteIndex;
+use anser_embedded::log::{LocalLog, LogOptions};
+use anser_embedded::system::{SystemClock, SystemRandom};
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::{
+    AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens,
+};
+use crate::edge::{Edge, EdgeConfig, EdgeParts};
+use crate::node::{Node, NodeConfig, NodePorts};
+
+/// How often what accounts have to tell their homes is looked for.
+const OUTBOX_INTERVAL: Duration = Duration::from_secs(2);
+/// Connections at most, unless told otherwise: below the usual limit of descriptors.
+pub const CONNECTIONS_MAX: usize = 19_000;
+/// After how long without a frame a client pings.
+pub const HEARTBEAT_INTERVAL_MS: u64 = 240_000;
+
+/// What `serve` is told.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Who may come in, and how fast.
+    pub accounts: AccountConfig,
+    /// Tasks that share the slots.
+    pub workers: usize,
+    /// Bytes of a log segment; `None`: the usual.
+    pub segment_bytes: Option<u64>,
+    /// After how long without a frame a client pings.
+    pub heartbeat_interval_ms: u64,
+    /// Connections at most.
+    pub connections_max: usize,
+}
+
+impl ServeConfig {
+    /// The usual, for a data folder.
+    pub fn new(data: &Path, listen: SocketAddr) -> Self {
+        ServeConfig {
+            data: data.to_path_buf(),
+            listen,
+            accounts: AccountConfig::default(),
+            workers: 1,
+            segment_bytes: None,
+            heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            connections_max: CONNECTIONS_MAX,
+        }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The first invitations, on the first start.
+    pub invitations: Option<FirstInvitations>,
+    node: Node,
+    edge: Edge,
+    serving: Arc<AtomicBool>,
+    acceptor: listener::Acceptor,
+    tracker: TaskTracker,
+}
+
+impl Server {
+    /// Opens the data folder and serves. Resolves when everything is served.
+    ///
+    /// # Errors
+    /// What is wrong, for the operator: a port in use, a folder in use or of a newer version, a
+    /// damaged log, permissions.
+    pub async fn start(config: ServeConfig) -> anyhow::Result<Server> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let tracker = TaskTracker::new();
+        // The port first: it is the likeliest to be wrong, and the cheapest to find out.
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
+        let address = listener.local_addr()?;
+        let disk = FolderDisk::open(&config.data.join("log"))?;
+        let secrets = Secrets::open(&config.data, &*random)?;
+        let (ports, timeline) = open_ports(&config, disk, &secrets, clock.clone(), random.clone())?;
+        let accounts = Arc::new(SqliteAccounts::open(&config.data)?);
+        let node_config = NodeConfig { timeline, slot_key: secrets.slot_key(), workers: config.workers };
+        let node = Node::start(node_config, ports, &tracker).await?;
+        let parts = AccountParts {
+            accounts,
+            home: Arc::new(home::NodeHome::new(node.clone())),
+            clock: clock.clone(),
+            random: random.clone(),
+            timeline,
+        };
+        let accounts = Arc::new(AccountService::new(parts, &secrets, config.accounts)?);
+        let invitations = accounts.first_invitations().await?;
+        let people = Arc::new(people::Directory::new(accounts.clone()));
+        let edge = Edge::start(
+            EdgeConfig {
+                id: EdgeId(0),
+                heartbeat_interval_ms: config.heartbeat_interval_ms,
+                connections_max: config.connections_max,
+            },
+            EdgeParts {
+                node: node.clone(),
+                tokens: Arc::new(Tokens::new(secrets.signing(), timeline)),
+                people,
+                clock,
+                tracker: tracker.clone(),
+            },
+        );
+        let serving = Arc::new(AtomicBool::new(true));
+        tracker.spawn(deliver_outbox(accounts.clone(), serving.clone()));
+        let routes = listener::routes(accounts, edge.clone(), serving.clone());
+        let acceptor = listener::Acceptor::start(listener, routes, &tracker);
+        Ok(Server { address, invitations, node, edge, serving, acceptor, tracker })
+    }
+
+    /// Resolves with the reason once nothing may be acknowledged any more: the process must exit.
+    pub async fn halted(&self) -> String {
+        self.node.halted().await
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.edge.connections()
+    }
+
+    /// Stops accepting, tells everybody to go, answers what was accepted, folds, and closes.
+    pub async fn drain(self) {
+        self.serving.store(false, Ordering::Release);
+        self.acceptor.stop().await;
+        self.edge.drain().await;
+        self.node.close().await;
+        self.tracker.close();
+        drop((self.node, self.edge));
+        // Whatever still runs holds nothing that is not on disk.
+        _ = tokio::time::timeout(Duration::from_secs(3), self.tracker.wait()).await;
+    }
+}
+
+fn open_ports(
+    config: &ServeConfig,
+    disk: FolderDisk,
+    secrets: &Secrets,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> anyhow::Result<(NodePorts, anser_model::Timeline)> {
+    let mut options = LogOptions::new(secrets.slot_key().fingerprint());
+    if let Some(segment_bytes) = config.segment_bytes {
+        options.segment_bytes = segment_bytes;
+    }
+    let log = LocalLog::open(Arc::new(disk), options, random.clone(), &*clock)?;
+    let timeline = log.timeline();
+    let ports = NodePorts {
+        log: Arc::new(log),
+        index: Arc::new(SqliteIndex::open(&config.data)?),
+        history: Arc::new(SqliteHistory::open(&config.data)?),
+        clock,
+        random,
+    };
+    Ok((ports, timeline))
+}
+
+/// Tells homes what accounts have changed, until the server stops.
+async fn deliver_outbox(accounts: Arc<AccountService>, serving: Arc<AtomicBool>) {
+    let mut interval = tokio::time::interval(OUTBOX_INTERVAL);
+    while serving.load(Ordering::Acquire) {
+        interval.tick().await;
+        if let Err(error) = accounts.deliver_outbox().await {
+            tracing::warn!(%error, "what accounts have to tell could not be delivered");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the edge asks of people, from the accounts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use anser_core::ports::PortFuture;
+use anser_model::AccountId;
+use anser_proto::v1;
+
+use crate::accounts::{AccessError, AccountService};
+use crate::edge::People;
+
+/// Profile versions kept in memory.
+const VERSIONS_KEPT: usize = 131_072;
+
+/// Accounts as the edge sees them: who exists is remembered, since it never becomes false.
+pub(super) struct Directory {
+    accounts: Arc<AccountService>,
+    versions: Arc<Mutex<HashMap<AccountId, u64>>>,
+}
+
+impl Directory {
+    pub(super) fn new(accounts: Arc<AccountService>) -> Self {
+        Directory { accounts, versions: Arc::default() }
+    }
+}
+
+fn wire(error: AccessError) -> v1::Error {
+    v1::Error::new(error.code(), error.to_string()).after_ms(error.retry_after_ms())
+}
+
+fn remember(versions: &Mutex<HashMap<AccountId, u64>>, known: impl IntoIterator<Item = (AccountId, u64)>) {
+    let mut versions = versions.lock().expect("nothing panics while it holds the versions");
+    if versions.len() >= VERSIONS_KEPT {
+        versions.clear();
+    }
+    versions.extend(known);
+}
+
+impl People for Directory {
+    fn known_to_exist(&self, accounts: &[AccountId]) -> bool {
+        let versions = self.versions.lock().expect("nothing panics while it holds the versions");
+        accounts.iter().all(|account| versions.contains_key(account))
+    }
+
+    fn missing(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<AccountId>, v1::Error>> {
+        let (service, versions) = (self.accounts.clone(), self.versions.clone());
+        Box::pin(async move {
+            let found = service.profiles(accounts.clone()).await.map_err(wire)?;
+            remember(&versions, found.iter().flatten().map(|profile| (profile.account, profile.version)));
+            let missing = accounts.into_iter().zip(found).filter(|(_, profile)| profile.is_none());
+            Ok(missing.map(|(account, _)| account).collect())
+        })
+    }
+
+    fn profiles(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<v1::Profile>, v1::Error>> {
+        let (service, versions) = (self.accounts.clone(), self.versions.clone());
+        Box::pin(async move {
+            let found = service.profiles(accounts).await.map_err(wire)?;
+            remember(&versions, found.iter().flatten().map(|profile| (profile.account, profile.version)));
+            let profiles = found.into_iter().flatten().map(|profile| v1::Profile {
+                account: profile.account.0,
+                handle: profile.handle,
+                name: profile.name,
+                version: profile.version,
+            });
+            Ok(profiles.collect())
+        })
+    }
+
+    fn profile_version(&self, account: AccountId) -> u64 {
+        let versions = self.versions.lock().expect("nothing panics while it holds the versions");
+        versions.get(&account).copied().unwrap_or(0)
+    }
+}
