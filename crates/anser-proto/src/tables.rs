@@ -35,6 +35,9 @@ struct EnumDoc {
     values: &'static [(&'static str, i32, &'static str)],
 }
 
+/// What wraps all other messages.
+const FRAMES: [&str; 3] = ["ClientFrame", "ServerFrame", "Response"];
+
 include!(concat!(env!("OUT_DIR"), "/schema_doc.rs"));
 
 /// Every message of the schema.
@@ -45,32 +48,26 @@ pub fn schema() -> &'static [MessageDoc] {
 /// What both frames may carry: name in JSON, number, type.
 pub fn frames() -> String {
     let mut out = String::new();
-    for name in ["ClientFrame", "Response", "ServerFrame"] {
+    for name in FRAMES {
         let message = find(name);
         let _ = write!(
             out,
             "**{name}**. {}\n\n| carries | no. | message | for |\n|---|---|---|---|\n",
             message.comment
         );
-        for field in message.fields.iter().filter(|field| !field.one_of.is_empty()) {
-            let _ = writeln!(
-                out,
-                "| `{}` | {} | `{}` | {} |",
-                field.json,
-                field.number,
-                field.kind,
-                find(field.kind).comment
-            );
+        for field in message.fields {
+            let meaning = if field.one_of.is_empty() { field.comment } else { find(field.kind).comment };
+            let _ = writeln!(out, "| `{}` | {} | `{}` | {} |", field.json, field.number, field.kind, meaning);
         }
         out.push('\n');
     }
     out
 }
 
-/// Every message with its fields and their comments, then the enums.
+/// Every message with its fields and their comments, then the enums. What [`frames`] tells is left out.
 pub fn messages() -> String {
     let mut out = String::new();
-    for message in MESSAGES {
+    for message in MESSAGES.iter().filter(|message| !FRAMES.contains(&message.name)) {
         let _ = writeln!(out, "#### {}\n", message.name);
         if !message.comment.is_empty() {
             let _ = writeln!(out, "{}\n", message.comment);
