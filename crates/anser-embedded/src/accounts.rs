@@ -1,17 +1,19 @@
 //! The `Accounts` port on SQLite.
 
+mod rows;
+
 use std::path::Path;
 
 use anser_core::ports::accounts::{
     AccountChange, AccountKey, AccountRow, Accounts, AccountsError, DEVICES_PER_ACCOUNT, DeviceRow,
     FamilyRow, InvitationRow, InvitationRule, NewAccount, NewDevice, NewFamily, OutboxChange, OutboxRow,
-    PasswordHash, REVOKED_DEVICE_KEPT_MS, Rotation, TokenHash,
+    REVOKED_DEVICE_KEPT_MS, Rotation, TokenHash,
 };
 use anser_core::ports::{PortFuture, StoreError};
 use anser_model::{AccountId, DeviceId, UnixMillis};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
-use crate::sqlite::{Database, Failure, Fault, Schema, counted, uncounted};
+use crate::sqlite::{Database, Failure, Fault, Schema, counted};
 
 /// The outbox counts with AUTOINCREMENT, so that an acknowledgement asked for twice can never remove a
 /// newer entry under the same id.
@@ -92,11 +94,6 @@ const ROTATE: &str = "
 const DROP_FAMILY_OF: &str = "DELETE FROM family WHERE device = ?1";
 const DROP_OLD_DEVICES: &str = "DELETE FROM device WHERE account = ?1 AND revoked_at < ?2";
 const DROP_OUTBOX: &str = "DELETE FROM outbox WHERE id = ?1";
-
-/// The kinds of outbox entries as stored.
-const KIND_PROFILE: i64 = 1;
-const KIND_DEVICE: i64 = 2;
-const KIND_CREDENTIAL: i64 = 3;
 
 /// The accounts of an installation on one machine.
 pub struct SqliteAccounts {
@@ -198,7 +195,7 @@ impl Accounts for SqliteAccounts {
         self.read(move |snapshot| {
             let mut statement = snapshot.prepare_cached(GET_FAMILY)?;
             let mut rows = statement.query([family.cast_signed()])?;
-            rows.next()?.map(family_row).transpose()
+            rows.next()?.map(rows::family_row).transpose()
         })
     }
 
@@ -206,7 +203,7 @@ impl Accounts for SqliteAccounts {
         self.read(move |snapshot| {
             let mut statement = snapshot.prepare_cached(GET_INVITATION)?;
             let mut rows = statement.query([hash.0])?;
-            rows.next()?.map(invitation_row).transpose()
+            rows.next()?.map(rows::invitation_row).transpose()
         })
     }
 
@@ -240,7 +237,7 @@ impl Accounts for SqliteAccounts {
         self.write(move |transaction| {
             let mut statement = transaction.prepare_cached(GET_DEVICE)?;
             let mut rows = statement.query([device.0.cast_signed()])?;
-            let row = rows.next()?.map(device_row).transpose()?;
+            let row = rows.next()?.map(rows::device_row).transpose()?;
             let row = row.filter(|row| row.account == account).ok_or(AccountsError::NotFound)?;
             if row.revoked { Ok(row.version) } else { revoke(transaction, &row, at) }
         })
@@ -268,7 +265,7 @@ impl Accounts for SqliteAccounts {
             let mut rows = statement.query([counted(limit as u64)])?;
             let mut taken = Vec::new();
             while let Some(row) = rows.next()? {
-                taken.push(outbox_row(row)?);
+                taken.push(rows::outbox_row(row)?);
             }
             Ok(taken)
         })
@@ -506,11 +503,7 @@ fn add_invitations(
 }
 
 fn tell(transaction: &Transaction<'_>, account: AccountId, change: OutboxChange) -> Result<(), Refusal> {
-    let (kind, device, version) = match change {
-        OutboxChange::ProfileChanged { version } => (KIND_PROFILE, DeviceId(0), version),
-        OutboxChange::DeviceRevoked { device, version } => (KIND_DEVICE, device, version),
-        OutboxChange::CredentialChanged { version } => (KIND_CREDENTIAL, DeviceId(0), version),
-    };
+    let (kind, device, version) = rows::outbox_columns(change);
     let values = (account.0.cast_signed(), kind, device.0.cast_signed(), counted(version));
     transaction.prepare_cached(ADD_OUTBOX)?.execute(values)?;
     Ok(())
@@ -519,7 +512,7 @@ fn tell(transaction: &Transaction<'_>, account: AccountId, change: OutboxChange)
 fn get_account(snapshot: &Transaction<'_>, account: AccountId) -> Result<Option<AccountRow>, Refusal> {
     let mut statement = snapshot.prepare_cached(GET_ACCOUNT)?;
     let mut rows = statement.query([account.0.cast_signed()])?;
-    rows.next()?.map(account_row).transpose()
+    rows.next()?.map(rows::account_row).transpose()
 }
 
 fn get_devices(snapshot: &Transaction<'_>, account: AccountId) -> Result<Vec<DeviceRow>, Refusal> {
@@ -527,77 +520,9 @@ fn get_devices(snapshot: &Transaction<'_>, account: AccountId) -> Result<Vec<Dev
     let mut rows = statement.query([account.0.cast_signed()])?;
     let mut devices = Vec::new();
     while let Some(row) = rows.next()? {
-        devices.push(device_row(row)?);
+        devices.push(rows::device_row(row)?);
     }
     Ok(devices)
-}
-
-fn id(row: &Row<'_>, column: usize) -> Result<u64, Refusal> {
-    Ok(row.get::<_, i64>(column)?.cast_unsigned())
-}
-
-fn count(row: &Row<'_>, column: usize) -> Result<u64, Refusal> {
-    Ok(uncounted(row.get(column)?)?)
-}
-
-fn account_row(row: &Row<'_>) -> Result<AccountRow, Refusal> {
-    Ok(AccountRow {
-        account: AccountId(id(row, 0)?),
-        handle: row.get(1)?,
-        name: row.get(2)?,
-        profile_version: count(row, 3)?,
-        credential_version: count(row, 4)?,
-        password_hash: PasswordHash(row.get(5)?),
-        admin: row.get(6)?,
-        deactivated: row.get(7)?,
-        created_at: UnixMillis(count(row, 8)?),
-    })
-}
-
-fn device_row(row: &Row<'_>) -> Result<DeviceRow, Refusal> {
-    Ok(DeviceRow {
-        device: DeviceId(id(row, 0)?),
-        account: AccountId(id(row, 1)?),
-        name: row.get(2)?,
-        version: count(row, 3)?,
-        created_at: UnixMillis(count(row, 4)?),
-        last_seen_at: UnixMillis(count(row, 5)?),
-        revoked: row.get::<_, Option<i64>>(6)?.is_some(),
-    })
-}
-
-fn family_row(row: &Row<'_>) -> Result<FamilyRow, Refusal> {
-    Ok(FamilyRow {
-        family: id(row, 0)?,
-        account: AccountId(id(row, 1)?),
-        device: DeviceId(id(row, 2)?),
-        generation: count(row, 3)?,
-        token: TokenHash(row.get(4)?),
-        nonce: row.get::<_, Option<_>>(5)?.map(TokenHash),
-        expires_at: UnixMillis(count(row, 6)?),
-    })
-}
-
-fn invitation_row(row: &Row<'_>) -> Result<InvitationRow, Refusal> {
-    Ok(InvitationRow {
-        hash: TokenHash(row.get(0)?),
-        author: row.get::<_, Option<i64>>(1)?.map(|author| AccountId(author.cast_unsigned())),
-        admin: row.get(2)?,
-        uses_left: row.get(3)?,
-        created_at: UnixMillis(count(row, 4)?),
-        expires_at: UnixMillis(count(row, 5)?),
-    })
-}
-
-fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, Refusal> {
-    let version = count(row, 4)?;
-    let change = match row.get::<_, i64>(2)? {
-        KIND_PROFILE => OutboxChange::ProfileChanged { version },
-        KIND_DEVICE => OutboxChange::DeviceRevoked { device: DeviceId(id(row, 3)?), version },
-        KIND_CREDENTIAL => OutboxChange::CredentialChanged { version },
-        other => return Err(Fault::damaged(format!("an outbox entry of kind {other} was found")).into()),
-    };
-    Ok(OutboxRow { id: count(row, 0)?, account: AccountId(id(row, 1)?), change })
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ pub enum SecretsError {
         wanted: u64,
     },
     /// Somebody could guess it.
-    #[error("{} holds one byte over and over, which anybody could guess: restore it from a backup", path.display())]
+    #[error("{} holds one byte over and over, as anybody could guess: restore it from a backup", path.display())]
     Weak {
         /// Which file.
         path: PathBuf,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anser_core::ports::accounts::{
     AccountChange, AccountKey, AccountRow, AccountsError, DeviceRow, FamilyRow, NewAccount, NewDevice,
-    TokenHash,
+    PasswordHash, TokenHash,
 };
 use anser_model::{AccountId, DeviceId, UnixMillis};
 
@@ -252,7 +252,7 @@ impl AccountService {
         &self,
         handle: &str,
         password: Secret,
-        stored: Option<anser_core::ports::accounts::PasswordHash>,
+        stored: Option<PasswordHash>,
     ) -> Result<(), AccessError> {
         self.limits.password_by_handle.take(handle.to_owned(), self.now_ms())?;
         if password.expose().len() > rules::PASSWORD_BYTES_MAX {
@@ -275,8 +275,9 @@ impl AccountService {
         match refresh::decide(&self.refresh_key, token, nonce, family, now) {
             Step::Refuse => Err(AccessError::Unauthenticated),
             Step::Stolen => {
-                tracing::warn!(account = %family.account, device = %family.device, "a used refresh token came back: the device is signed out");
-                self.end_device(family.account, family.device).await?;
+                let (account, device) = (family.account, family.device);
+                tracing::warn!(%account, %device, "a used refresh token came back: the device is signed out");
+                self.end_device(account, device).await?;
                 Err(AccessError::Revoked)
             }
             Step::Repeat(next) => {
