@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anser_core::fanout::EdgeId;
@@ -30,6 +30,7 @@ use anser_model::limits::FRAME_BYTES;
 use anser_proto::{ErrorCode, v1};
 use bytes::Bytes;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, Flushed};
@@ -106,7 +107,7 @@ pub(crate) struct EdgeShared {
     tracker: TaskTracker,
     sessions: Sessions,
     next_session: AtomicU64,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 thread_local! {
@@ -127,7 +128,7 @@ impl Edge {
             tracker: parts.tracker,
             sessions: Sessions::default(),
             next_session: AtomicU64::new(1),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
         });
         shared.tracker.spawn(shared.clone().deliver(from_core));
         shared.tracker.spawn(shared.clone().sweep());
@@ -161,7 +162,7 @@ impl Edge {
     /// Tells everybody to go, and waits a while until they have.
     pub async fn drain(&self) {
         let edge = &self.shared;
-        edge.draining.store(true, Ordering::Release);
+        edge.draining.cancel();
         let draining = v1::Draining { reconnect_after_ms: RECONNECT_AFTER_MS };
         let frame = v1::ServerFrame { frame: Some(v1::server_frame::Frame::Draining(draining)) };
         let everybody: Vec<_> = edge.sessions.read().all().cloned().collect();
@@ -191,7 +192,7 @@ impl Edge {
 
 impl EdgeShared {
     fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.is_cancelled()
     }
 
     /// Reads a connection until it ends. While it is idle this holds no buffer and no timer.
@@ -272,8 +273,11 @@ impl EdgeShared {
     /// Closes connections that have been silent for too long.
     async fn sweep(self: Arc<Self>) {
         let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-        while !self.is_draining() {
-            interval.tick().await;
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = self.draining.cancelled() => return,
+            }
             let now = self.clock.monotonic_ms();
             let all: Vec<_> = self.sessions.read().all().cloned().collect();
             for connection in all {

@@ -276,5 +276,7 @@ impl Node {
         for mailbox in &self.shared.mailboxes {
             mailbox.closed().await;
         }
+        // Edges learn from it that nothing more will come.
+        self.shared.edges.queues.write().expect("nothing panics while it holds the queues").clear();
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -32,8 +31,8 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Every route of the public listener.
-pub(super) fn routes(accounts: Arc<AccountService>, edge: Edge, serving: Arc<AtomicBool>) -> Router {
-    let ready = move || serving.load(Ordering::Acquire);
+pub(super) fn routes(accounts: Arc<AccountService>, edge: Edge, stopping: CancellationToken) -> Router {
+    let ready = move || !stopping.is_cancelled();
     let sockets = Router::new().route("/ws", get(upgrade)).with_state(edge);
     let state = crate::http::HttpState { accounts, ready: Arc::new(ready) };
     crate::http::router(state).merge(sockets)
@@ -84,38 +83,30 @@ fn handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static s
         .map_err(|_| (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not a key\n"))
 }
 
-/// Accepts connections until it is stopped.
-pub(super) struct Acceptor {
-    stop: watch::Sender<bool>,
+/// Accepts connections until it is told to stop; requests under way are finished then.
+pub(super) fn accept(
+    listener: TcpListener,
+    routes: Router,
+    tracker: &TaskTracker,
+    stopping: CancellationToken,
+) {
+    tracker.spawn(accept_on(listener, routes, tracker.clone(), stopping));
 }
 
-impl Acceptor {
-    pub(super) fn start(listener: TcpListener, routes: Router, tracker: &TaskTracker) -> Self {
-        let (stop, stopped) = watch::channel(false);
-        tracker.spawn(accept(listener, routes, tracker.clone(), stopped));
-        Acceptor { stop }
-    }
-
-    /// Accepts nothing more; requests under way are finished.
-    pub(super) async fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-}
-
-async fn accept(
+async fn accept_on(
     listener: TcpListener,
     routes: Router,
     tracker: TaskTracker,
-    mut stopped: watch::Receiver<bool>,
+    stopping: CancellationToken,
 ) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = stopping.cancelled() => return,
         };
         match accepted {
             Ok((stream, address)) => {
-                tracker.spawn(serve_http(stream, address, routes.clone(), stopped.clone()));
+                tracker.spawn(serve_http(stream, address, routes.clone(), stopping.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -129,7 +120,7 @@ async fn serve_http(
     stream: TcpStream,
     address: SocketAddr,
     routes: Router,
-    mut stopped: watch::Receiver<bool>,
+    stopping: CancellationToken,
 ) {
     let routes = routes.map_request(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
@@ -144,7 +135,7 @@ async fn serve_http(
     // What a client does wrong in HTTP is answered by hyper, and is no news.
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = stopping.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
     _ = connection.await;

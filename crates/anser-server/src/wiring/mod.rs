@@ -8,7 +8,6 @@ mod people;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anser_core::fanout::EdgeId;
@@ -22,6 +21,7 @@ use anser_embedded::log::{LocalLog, LogOptions};
 use anser_embedded::system::{SystemClock, SystemRandom};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{
@@ -79,8 +79,7 @@ pub struct Server {
     pub invitations: Option<FirstInvitations>,
     node: Node,
     edge: Edge,
-    serving: Arc<AtomicBool>,
-    acceptor: listener::Acceptor,
+    stopping: CancellationToken,
     tracker: TaskTracker,
 }
 
@@ -129,11 +128,11 @@ impl Server {
                 tracker: tracker.clone(),
             },
         );
-        let serving = Arc::new(AtomicBool::new(true));
-        tracker.spawn(deliver_outbox(accounts.clone(), serving.clone()));
-        let routes = listener::routes(accounts, edge.clone(), serving.clone());
-        let acceptor = listener::Acceptor::start(listener, routes, &tracker);
-        Ok(Server { address, invitations, node, edge, serving, acceptor, tracker })
+        let stopping = CancellationToken::new();
+        tracker.spawn(deliver_outbox(accounts.clone(), stopping.clone()));
+        let routes = listener::routes(accounts, edge.clone(), stopping.clone());
+        listener::accept(listener, routes, &tracker, stopping.clone());
+        Ok(Server { address, invitations, node, edge, stopping, tracker })
     }
 
     /// Resolves with the reason once nothing may be acknowledged any more: the process must exit.
@@ -148,8 +147,7 @@ impl Server {
 
     /// Stops accepting, tells everybody to go, answers what was accepted, folds, and closes.
     pub async fn drain(self) {
-        self.serving.store(false, Ordering::Release);
-        self.acceptor.stop().await;
+        self.stopping.cancel();
         self.edge.drain().await;
         self.node.close().await;
         self.tracker.close();
@@ -183,10 +181,13 @@ fn open_ports(
 }
 
 /// Tells homes what accounts have changed, until the server stops.
-async fn deliver_outbox(accounts: Arc<AccountService>, serving: Arc<AtomicBool>) {
+async fn deliver_outbox(accounts: Arc<AccountService>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(OUTBOX_INTERVAL);
-    while serving.load(Ordering::Acquire) {
-        interval.tick().await;
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = stopping.cancelled() => return,
+        }
         if let Err(error) = accounts.deliver_outbox().await {
             tracing::warn!(%error, "what accounts have to tell could not be delivered");
         }
