@@ -169,6 +169,11 @@ impl Heart {
         self.spares.foresee(self.options.segment_bytes);
     }
 
+    /// Whether [`Heart::seal`] has nothing to do, now or ever.
+    pub fn is_sealed(&self) -> bool {
+        self.active.sealed || self.catalogue.broken().is_some()
+    }
+
     /// Notes on the medium that all before is durable, so that later damage cannot pass for a torn
     /// tail. For when nothing is to be done, and before the end.
     pub fn seal(&mut self) -> Result<(), String> {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use anser_core::ports::disk::{Disk, DiskFile};
 use anser_model::{N, Reign, Slot, Timeline};
 
-use super::block::{Salt, u32_at, u64_at};
+use super::block::{SECTOR_BYTES, Salt, u32_at, u64_at};
 use super::heads::Heads;
 
 /// The format of segments and blocks that this code writes, and the only one that it reads.
@@ -125,6 +125,11 @@ impl SegmentHeader {
                     .map(|index| (N(u64_at(bytes, head(index))), Reign(u64_at(bytes, head(index) + 8)))),
             ),
         };
+        if header.file_bytes < (SEGMENT_HEADER_BYTES + SECTOR_BYTES) as u64
+            || header.heads.iter().any(|(last, _)| last == N(u64::MAX))
+        {
+            return Err(HeaderError::Damaged("the segment's header holds impossible numbers"));
+        }
         Ok((header, checksum))
     }
 }

@@ -184,6 +184,8 @@ struct Waiting {
     answers: Vec<Promise<Result<(), AppendError>>>,
     bytes: usize,
     closed: bool,
+    /// Nobody takes from it any more.
+    abandoned: bool,
 }
 
 enum Taken {
@@ -200,6 +202,11 @@ impl Queue {
     fn push(&self, record: Record, answer: Promise<Result<(), AppendError>>) {
         let mut waiting = self.held();
         let bytes = record.encoded_len();
+        if waiting.abandoned {
+            drop(waiting);
+            answer.keep(Err(AppendError::Broken("the log's committer has stopped".into())));
+            return;
+        }
         if waiting.records.len() >= QUEUED_APPENDS || waiting.bytes + bytes > QUEUED_APPEND_BYTES {
             drop(waiting);
             answer.keep(Err(AppendError::NoSpace("too many appends wait for the disk".into())));
@@ -218,12 +225,16 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Everything that waits, or waits for something.
-    fn take(&self) -> Taken {
-        let idle = Duration::from_millis(SEAL_AFTER_IDLE_MS);
+    /// Everything that waits, or waits for something; where `may_idle`, only for a while.
+    fn take(&self, may_idle: bool) -> Taken {
         let nothing = |waiting: &mut Waiting| waiting.records.is_empty() && !waiting.closed;
-        let waited = self.arrived.wait_timeout_while(self.held(), idle, nothing);
-        let (mut waiting, _) = waited.expect("nothing panics while it holds the queue");
+        let mut waiting = if may_idle {
+            let idle = Duration::from_millis(SEAL_AFTER_IDLE_MS);
+            let waited = self.arrived.wait_timeout_while(self.held(), idle, nothing);
+            waited.expect("nothing panics while it holds the queue").0
+        } else {
+            self.arrived.wait_while(self.held(), nothing).expect("nothing panics while it holds the queue")
+        };
         if waiting.records.is_empty() {
             return if waiting.closed { Taken::Closed } else { Taken::Idle };
         }
@@ -232,9 +243,25 @@ impl Queue {
     }
 }
 
+/// Sees to it that no append waits for a committer that is gone, even if it panicked.
+struct Abandoning<'a>(&'a Queue);
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        let left = {
+            let mut waiting = self.0.held();
+            waiting.abandoned = true;
+            (mem::take(&mut waiting.records), mem::take(&mut waiting.answers))
+        };
+        // Each answer that is dropped says that the log was closed.
+        drop(left);
+    }
+}
+
 fn commit(heart: &mut Heart, queue: &Queue) {
+    let _abandoning = Abandoning(queue);
     loop {
-        match queue.take() {
+        match queue.take(!heart.is_sealed()) {
             Taken::Appends(records, answers) => {
                 let outcomes = heart.commit(&records);
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
@@ -258,11 +285,22 @@ fn read(catalogue: &Catalogue, reads: &Receiver<Read>) {
 }
 
 fn keep(disk: &dyn Disk, catalogue: &Catalogue, desk: &SpareDesk, tasks: &Receiver<Task>) {
+    let _clearing = Clearing(desk);
     for task in tasks {
         match task {
             Task::Prepare(bytes) => desk.put(prepare_spare(disk, bytes)),
             Task::Trim(below, answer) => answer.keep(catalogue.trim(disk, &below)),
         }
+    }
+}
+
+/// Sees to it that no committer waits for a keeper that is gone, even if it panicked.
+struct Clearing<'a>(&'a SpareDesk);
+
+impl Drop for Clearing<'_> {
+    fn drop(&mut self) {
+        *self.0.held() = DeskState::Empty;
+        self.0.put.notify_one();
     }
 }
 
