@@ -199,6 +199,17 @@ impl AccountApi {
         self.call(Method::POST, "/api/v1/sign-out", Some(access_token), None).await.map(drop)
     }
 
+    /// Changes the password. Every other device is signed out, and this one gets a new grant.
+    pub async fn change_password(
+        &self,
+        access_token: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<Grant, AccountError> {
+        let asked = serde_json::json!({ "old_password": old, "new_password": new });
+        self.json(Method::POST, "/api/v1/password", Some(access_token), Some(body(&asked)?)).await
+    }
+
     /// One's own devices.
     pub async fn devices(&self, access_token: &str) -> Result<Vec<Device>, AccountError> {
         let list: DeviceList = self.json(Method::GET, "/api/v1/devices", Some(access_token), None).await?;

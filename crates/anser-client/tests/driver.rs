@@ -1,5 +1,7 @@
 //! The driver over real sockets, against a tiny server in the same process.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fake;
 
 use std::net::SocketAddr;

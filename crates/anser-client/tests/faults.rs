@@ -1,5 +1,7 @@
 //! The session machine under random faults: order, uniqueness and counts hold whatever happens.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fake;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! The session machine against a scripted server: each thing that can go wrong, one at a time.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fake;
 
 use anser_client::session::{Answer, Ended, EntryState, Failure, Input, Intent, Status, Update};

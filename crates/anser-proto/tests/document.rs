@@ -1,6 +1,8 @@
 //! `docs/protocol.md` tells what the code does: its tables are generated, its examples are frames.
 //! `ANSER_WRITE=1` rewrites the tables.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use anser_model::limits;
 use anser_proto::{CLIENT_FRAME_BYTES, Encoding, JSON_NESTING, SERVER_FRAME_BYTES};
 use anser_proto::{decode_client, decode_server, encode_client, encode_server, tables};

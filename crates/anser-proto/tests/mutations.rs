@@ -1,5 +1,7 @@
 //! Damaged frames never panic the decoder, and whatever is read can be written and read again.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use anser_proto::{Encoding, decode_client, decode_server, encode_client, encode_server};
 use serde_json::Value;
 

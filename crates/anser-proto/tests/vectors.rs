@@ -1,6 +1,8 @@
 //! `vectors/*.json`, which every implementation of the protocol must agree with. `ANSER_WRITE=1` fills
 //! in the binary form of new vectors; a person writes the JSON form.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -79,7 +81,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.len() % 2 == 0, "{text}");
+    assert!(text.len().is_multiple_of(2), "{text}");
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
