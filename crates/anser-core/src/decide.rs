@@ -77,11 +77,22 @@ pub fn decide(
         } else {
             vec![Change::Entered { account: require_peer(command)?, slot: *slot }]
         }),
-        Intent::RaiseCredentials { account_version, device } => Ok(vec![Change::CredentialsRaised {
-            account: require_peer(command)?,
-            account_version: *account_version,
-            device: *device,
-        }]),
+        Intent::RaiseCredentials { account_version, device } => {
+            let home = &conversation.shared.home;
+            let known = |device| home.devices.get(&device).copied().unwrap_or(0);
+            let raises = *account_version > home.account_version
+                || device.is_some_and(|(device, version)| version > known(device));
+            // Accounts tell every revocation twice: once at once, once from their outbox.
+            Ok(if raises {
+                vec![Change::CredentialsRaised {
+                    account: require_peer(command)?,
+                    account_version: *account_version,
+                    device: *device,
+                }]
+            } else {
+                Vec::new()
+            })
+        }
     }
 }
 
