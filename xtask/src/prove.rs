@@ -1,0 +1,59 @@
+//! `cargo xtask prove NAME`: the harnesses, each a program that prints its figures in one line and
+//! exits 1 with the way to show a failure again.
+
+use std::process::{Command, ExitCode};
+
+use crate::process::{anser, cargo, code, command, finish, root, succeed, target};
+
+/// A harness by its name.
+struct Harness {
+    name: &'static str,
+    packages: &'static [&'static str],
+    program: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const HARNESSES: &[Harness] = &[
+    Harness { name: "crashes", packages: &["anser-sim"], program: "anser-sim", arguments: &["crashes"] },
+    Harness { name: "ledger", packages: &["anser", "anser-bench"], program: "anser-bench", arguments: &["ledger"] },
+    Harness { name: "kills", packages: &["anser", "anser-bench"], program: "anser-bench", arguments: &["kills"] },
+];
+
+/// Names of all harnesses.
+pub fn names() -> Vec<&'static str> {
+    HARNESSES.iter().map(|harness| harness.name).collect()
+}
+
+/// Builds a harness and runs it.
+pub fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let wanted = arguments.first().map(String::as_str).unwrap_or_default();
+    let Some(harness) = HARNESSES.iter().find(|harness| harness.name == wanted) else {
+        anyhow::bail!("there is no harness {wanted:?}: choose one of {}", names().join(", "));
+    };
+    let mut build = cargo(&["build", "--release"]);
+    for package in harness.packages {
+        build.args(["--package", package]);
+    }
+    succeed(&mut build)?;
+    Ok(code(finish(prepared(harness).args(&arguments[1..]))?))
+}
+
+/// The harness in the size of the tests, built before.
+pub fn quick(name: &str) -> Option<Command> {
+    let harness = HARNESSES.iter().find(|harness| harness.name == name)?;
+    let mut command = prepared(harness);
+    command.arg("--quick");
+    Some(command)
+}
+
+fn prepared(harness: &Harness) -> Command {
+    let mut command = command(target().join("release").join(harness.program), harness.arguments);
+    command.env("ANSER_BIN", anser());
+    if std::env::var_os("ANSER_CORPUS").is_none() {
+        let corpus = root().join("../shared/data/sms.tsv.gz");
+        if corpus.is_file() {
+            command.env("ANSER_CORPUS", corpus);
+        }
+    }
+    command
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask test`: install what the tests need, and pass every one.
+
+use std::process::ExitCode;
+
+use crate::process::{anser, cargo, command, root};
+use crate::stages::Stages;
+use crate::{prove, tidy, tools};
+
+/// Runs everything, each stage with its time, and ends with one line of counts.
+pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let mut stages = Stages::default();
+    stages.check("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    println!("\n=== tidy");
+    let faults = tidy::faults()?;
+    faults.iter().for_each(|fault| println!("{fault}"));
+    stages.count("tidy", faults.is_empty());
+    let lints = ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    stages.check("clippy", &mut cargo(&lints))?;
+    stages.check("build", &mut cargo(&["build", "--release", "--workspace", "--quiet"]))?;
+    let deny = tools::cargo_deny()?;
+    stages.check("deny", &mut command(deny, &["check", "bans", "licenses", "sources"]))?;
+    let missing = tools::system_programs()?;
+    let mut tests = cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--quiet"]);
+    stages.tests("tests", tests.env("ANSER_BIN", anser()))?;
+    let planted = ["test", "--release", "--quiet", "--package", "anser-sim", "--features", "planted"];
+    stages.tests("planted bugs are found", &mut cargo(&planted))?;
+    for name in prove::names() {
+        if let Some(mut harness) = prove::quick(name) {
+            stages.check(&format!("prove {name}"), &mut harness)?;
+        }
+    }
+    python_example(&mut stages)?;
+    chat_in_terminals(&mut stages, &missing)?;
+    Ok(stages.end())
+}
+
+fn python_example(stages: &mut Stages) -> anyhow::Result<()> {
+    const NAME: &str = "examples/python";
+    match tools::python()? {
+        None => stages.skip(NAME, "there is no python3"),
+        Some(python) => {
+            let mut example = command("bash", &["examples/python/test.sh"]);
+            stages.check(NAME, example.env("ANSER_BIN", anser()).env("PYTHON", python))?;
+        }
+    }
+    Ok(())
+}
+
+fn chat_in_terminals(stages: &mut Stages, missing: &[&str]) -> anyhow::Result<()> {
+    const NAME: &str = "anser chat in two terminals";
+    if missing.contains(&"tmux") {
+        stages.skip(NAME, "there is no tmux");
+        return Ok(());
+    }
+    let mut chat = command("bash", &["tests/chat/two_terminals.sh"]);
+    stages.check(NAME, chat.env("ANSER_BIN", anser()).current_dir(root()))
+}
