@@ -125,6 +125,21 @@ fn an_id_from_a_wrong_clock_is_minted_anew_only_before_it_is_written() {
 }
 
 #[test]
+fn an_id_that_may_have_arrived_is_kept_through_a_restart_and_a_month() {
+    let mut world = World::new();
+    world.start();
+    world.quiesce();
+    world.send_text(PEER, "once");
+    world.up();
+    world.restart();
+    world.cut(0);
+    world.pass_ms(limits::CLIENT_ID_ACCEPTED_MS + limits::DAY_MS);
+    world.quiesce();
+    assert_eq!(texts(&world), ["once"]);
+    assert_eq!(world.server.logs[&PEER].seq(), 1);
+}
+
+#[test]
 fn an_outbox_survives_a_restart_in_order() {
     let mut world = World::new();
     world.start();

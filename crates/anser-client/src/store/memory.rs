@@ -51,6 +51,11 @@ impl MemoryStore {
         }
     }
 
+    /// The command without an answer that has this client id.
+    pub fn entry(&self, id: ClientId) -> Option<&SavedEntry> {
+        self.outbox.get(&id)
+    }
+
     fn take_facts(&mut self, cid: ConversationId, events: Vec<v1::Event>, ranges: Ranges) {
         let (held, known) = self.facts.entry(cid).or_default();
         held.extend(events.into_iter().map(|event| (event.seq, event)));

@@ -352,6 +352,7 @@ pub struct World {
     pub answers: BTreeMap<Ticket, Result<Answer, Failure>>,
     pub last_ticket: Ticket,
     inputs: u64,
+    is_saved: bool,
 }
 
 pub fn config() -> Config {
@@ -365,6 +366,7 @@ impl World {
 
     pub fn with(config: Config) -> Self {
         World {
+            is_saved: config.save > Keep::Nothing,
             session: Session::new(config, Default::default(), Some("token".into())),
             server: Server::new(),
             store: MemoryStore::default(),
@@ -395,6 +397,10 @@ impl World {
                 }
                 Output::Send(link, frame) => {
                     assert_eq!(self.link, Some(link), "frames go to the open connection");
+                    if let Some(id) = frame.client_id().filter(|_| self.is_saved) {
+                        let saved = self.store.entry(wire::client_id(id).unwrap());
+                        assert!(saved.is_some_and(|entry| entry.written), "saved before it is sent");
+                    }
                     self.to_server.push_back(*frame);
                 }
                 Output::Close(link) => {
