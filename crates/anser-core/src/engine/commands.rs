@@ -342,7 +342,10 @@ impl SlotEngine {
                 }
             }
             Ok(Fetched::Key(row)) => first.key = Some(row),
-            Ok(Fetched::Facts(rows)) => first.facts = Some(rows),
+            Ok(Fetched::Facts(rows)) => {
+                first.facts = Some(rows);
+                first.fetches += 1;
+            }
             Ok(Fetched::Changes(_)) => unreachable!("a fetch is answered in kind"),
             Err(_) => first.failed = Some(Refusal::Unavailable),
         }

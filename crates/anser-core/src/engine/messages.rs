@@ -351,6 +351,8 @@ pub(super) struct Work {
     pub(super) key: Option<Option<KeyRow>>,
     /// Facts from the history, once asked.
     pub(super) facts: Option<Vec<FactRow>>,
+    /// How often it had facts fetched.
+    pub(super) fetches: u8,
     /// Accounts whose home has confirmed that they entered this slot.
     pub(super) entered: Vec<AccountId>,
     /// Why it cannot be done, found out while it waited.
@@ -373,7 +375,7 @@ impl Work {
     }
 
     fn new(reply: ReplyTo, what: Wanted) -> Self {
-        Work { reply, what, key: None, facts: None, entered: Vec::new(), failed: None }
+        Work { reply, what, key: None, facts: None, fetches: 0, entered: Vec::new(), failed: None }
     }
 
     /// The conversation it is about; a sync is about none.

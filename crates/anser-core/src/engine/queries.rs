@@ -20,6 +20,9 @@ use crate::ports::index::{ConversationRow, MemberRow};
 use crate::rows::{member_from, shared_from};
 use crate::storage::{StoredFact, decode_stored};
 
+/// How often a page asks the history before it gives up.
+const FACT_FETCHES: u8 = 4;
+
 /// What of `low..=high` an account may read: the one gate of every read of bodies.
 pub fn authorize(
     conversation: &Conversation,
@@ -124,12 +127,14 @@ impl SlotEngine {
         let stored = match &work.facts {
             _ if older.is_empty() => &Vec::new(),
             Some(rows) => rows,
-            None => return Err(Need::Facts(older)),
+            None => return Err(Need::Facts(older.clone())),
         };
         let mut facts = Vec::new();
         for seq in ranges.iter().flat_map(|&(low, high)| (low.0..=high.0).map(Seq)) {
             match self.fact_at(cached, seq, stored) {
                 Some(fact) => facts.push(fact),
+                // Meanwhile memory forgot what was not asked for: ask again, for more.
+                None if work.fetches < FACT_FETCHES => return Err(Need::Facts(older)),
                 // The history does not hold what the log says it must: never a silent hole.
                 None => return Ok(Err(Refusal::Unavailable)),
             }

@@ -43,6 +43,10 @@ impl EdgeShared {
         let cursor = cursor_of(self, hello.cursor)?;
         let grant = self.verify(&hello.token)?;
         let account = grant.account;
+        if self.people.profile_version(account) == 0 {
+            // Looked up once, so that what it sends bears it.
+            self.people.missing(vec![account]).await?;
+        }
         let attached = Attached::new(grant.clone(), self.people.profile_version(account), hello.send_only);
         connection.state().attached = Some(Box::new(attached));
         self.sessions.enter(account, connection.session, || self.node.enter(account, self.id));
