@@ -8,6 +8,7 @@ use crate::time::UnixMillis;
 
 /// One entry of a slot's log; its n follows from where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every fact is of the large kind")]
 pub enum Fact {
     /// About the slot itself.
     Slot(SlotFact),

@@ -28,6 +28,7 @@ pub(super) struct Parked {
 }
 
 /// What an attempt came to.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, never stored")]
 pub(super) enum Attempt {
     /// It was answered.
     Done,

@@ -20,6 +20,8 @@ use crate::ports::index::{ConversationRow, MemberRow};
 use crate::rows::{member_from, shared_from};
 use crate::storage::{StoredFact, decode_stored};
 
+/// Bytes of facts in one page; what is beyond is for the next one.
+pub const PAGE_BYTES: usize = 512 * 1024;
 /// How often a page asks the history before it gives up.
 const FACT_FETCHES: u8 = 4;
 
@@ -57,6 +59,28 @@ fn cut(ranges: Vec<(Seq, Seq)>, limit: usize, keep_newest: bool) -> (Vec<(Seq, S
         kept.reverse();
     }
     (kept, more)
+}
+
+/// Cuts a page to [`PAGE_BYTES`], and to one fact at least. Says whether it cut.
+fn cut_bytes(facts: &mut Vec<Arc<StoredFact>>, keep_newest: bool) -> bool {
+    let mut bytes = 0;
+    let mut fits = |fact: &Arc<StoredFact>| {
+        bytes += fact.encoded.len();
+        bytes <= PAGE_BYTES
+    };
+    let all = facts.len();
+    let kept = if keep_newest {
+        facts.iter().rev().take_while(|fact| fits(fact)).count()
+    } else {
+        facts.iter().take_while(|fact| fits(fact)).count()
+    };
+    let kept = kept.max(1).min(all);
+    if keep_newest {
+        facts.drain(..all - kept);
+    } else {
+        facts.truncate(kept);
+    }
+    kept < all
 }
 
 impl SlotEngine {
@@ -139,7 +163,8 @@ impl SlotEngine {
                 None => return Ok(Err(Refusal::Unavailable)),
             }
         }
-        let page = Page { cid, facts, more, slot: self.config.slot, n: self.newest };
+        let cut = cut_bytes(&mut facts, after.is_none());
+        let page = Page { cid, facts, more: more || cut, slot: self.config.slot, n: self.newest };
         Ok(Ok(Answer::Page(page)))
     }
 

@@ -14,6 +14,8 @@ use super::EdgeShared;
 
 /// Accounts in one request for profiles, and conversations in one for heads.
 const ASKED_AT_ONCE: usize = 200;
+/// Bytes of heads in one answer.
+const LIST_BYTES: usize = 512 * 1024;
 
 impl EdgeShared {
     /// Takes one message. What it leads to is answered later, or queued on the connection.
@@ -165,7 +167,12 @@ impl EdgeShared {
                 Err(refusal) => return Err(convert::error(&refusal)),
             }
         }
-        Ok(v1::ConversationList { heads })
+        let list = v1::ConversationList { heads };
+        if prost::Message::encoded_len(&list) > LIST_BYTES {
+            let why = "cids: all conversations do not fit into one answer: attach or sync for all, or name some";
+            return Err(v1::Error::new(ErrorCode::BadValue, why));
+        }
+        Ok(list)
     }
 
     async fn heads(&self, slot: anser_model::Slot, query: Query) -> Result<Vec<v1::Head>, Refusal> {
