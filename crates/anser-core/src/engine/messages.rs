@@ -56,6 +56,18 @@ pub enum ReplyTo {
     Caller(u64),
 }
 
+/// As a trace id: it names one request over all log lines that it causes.
+impl std::fmt::Display for ReplyTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ReplyTo::Session { edge, session, request } => write!(f, "{edge}.{session}.{request}"),
+            ReplyTo::Sync { edge, session, slot, round } => write!(f, "{edge}.{session}.sync{round}.{slot}"),
+            ReplyTo::Slot { slot, ask } => write!(f, "slot{slot}.{:x}", ask.0),
+            ReplyTo::Caller(caller) => write!(f, "caller{caller}"),
+        }
+    }
+}
+
 /// What an engine starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {

@@ -106,6 +106,11 @@ impl AccountConfig {
         };
         AccountConfig { rates, ..self }
     }
+
+    /// The same with passwords hashed at next to no cost: for load tests, never for people.
+    pub fn with_cheap_passwords(self) -> Self {
+        AccountConfig { password_cost: PasswordCost { memory_kib: 8, passes: 1 }, ..self }
+    }
 }
 
 /// What the use cases work with.

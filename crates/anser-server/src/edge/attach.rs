@@ -15,9 +15,8 @@ use crate::accounts::{Grant, TokenError};
 
 /// How long until a slot that could not answer is asked again.
 const SYNC_RETRY: Duration = Duration::from_millis(500);
-/// What a client's backoff starts from and is capped at.
+/// What a client's backoff starts from.
 const BACKOFF_BASE_MS: u64 = 500;
-const BACKOFF_CAP_MS: u64 = 30_000;
 /// Bytes of the client's name.
 const CLIENT_NAME_BYTES: usize = 64;
 
@@ -72,7 +71,7 @@ impl EdgeShared {
             owing: slots.iter().map(|slot| u32::from(slot.0)).collect(),
             resume_ticket: ticket.expose().to_owned(),
             backoff_base_ms: BACKOFF_BASE_MS,
-            backoff_cap_ms: BACKOFF_CAP_MS,
+            backoff_cap_ms: self.config.backoff_cap_ms,
         };
         connection.push_frame(&v1::ServerFrame::response(id, v1::response::Result::Welcome(welcome)));
         self.begin_sync(connection, account, &slots, &cursor);
@@ -92,7 +91,10 @@ impl EdgeShared {
             let mut state = connection.state();
             if let Some(attached) = &mut state.attached {
                 if attached.send_only {
-                    return Err(v1::Error::new(ErrorCode::BadValue, "the connection said send_only in its hello"));
+                    return Err(v1::Error::new(
+                        ErrorCode::BadValue,
+                        "the connection said send_only in its hello",
+                    ));
                 }
                 // From here on everything is kept back, as at attach.
                 attached.attaching = true;

@@ -33,9 +33,7 @@ fn target(
     match target.and_then(|target| target.target) {
         Some(Target::Cid(cid)) => Ok((cid_of(field, &cid)?, None)),
         Some(Target::Peer(0)) => Err(bad(field, "peer is an account id above 0")),
-        Some(Target::Peer(peer)) if peer == actor.0 => {
-            Ok((ConversationId::of_self(actor), Some(actor)))
-        }
+        Some(Target::Peer(peer)) if peer == actor.0 => Ok((ConversationId::of_self(actor), Some(actor))),
         Some(Target::Peer(peer)) => {
             Ok((ConversationId::direct(actor, AccountId(peer)), Some(AccountId(peer))))
         }

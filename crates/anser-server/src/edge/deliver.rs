@@ -39,12 +39,7 @@ impl EdgeShared {
         }
     }
 
-    fn deliver_one(
-        self: &Arc<Self>,
-        table: &Table,
-        item: ToEdge,
-        dirty: &mut HashMap<u64, Arc<Connection>>,
-    ) {
+    fn deliver_one(self: &Arc<Self>, table: &Table, item: ToEdge, dirty: &mut HashMap<u64, Arc<Connection>>) {
         match item {
             ToEdge::Answer { session, asked, answer } => {
                 let Some(connection) = table.connection(session) else { return };
@@ -100,8 +95,8 @@ impl EdgeShared {
 
     /// Whether the session that made a fact learns of it by its answer.
     fn is_origin(&self, event: &Event, session: u64) -> bool {
-        let answers = event.fact.fact.command.is_some()
-            || matches!(event.fact.fact.change, Change::ReadUpTo { .. });
+        let answers =
+            event.fact.fact.command.is_some() || matches!(event.fact.fact.change, Change::ReadUpTo { .. });
         let anser_core::engine::ReplyTo::Session { edge, session: origin, .. } = event.origin else {
             return false;
         };
@@ -121,7 +116,11 @@ impl EdgeShared {
                 })
         });
         if void {
-            self.kick(connection, ErrorCode::Revoked, "the device was signed out, or its credentials were changed");
+            self.kick(
+                connection,
+                ErrorCode::Revoked,
+                "the device was signed out, or its credentials were changed",
+            );
         }
     }
 
@@ -148,7 +147,8 @@ impl EdgeShared {
             }
             Ok(other) => tracing::error!(?other, "a sync was answered out of kind"),
             Err(_) => {
-                let pending = v1::SyncHeads { slot: u32::from(slot.0), pending: true, ..v1::SyncHeads::default() };
+                let pending =
+                    v1::SyncHeads { slot: u32::from(slot.0), pending: true, ..v1::SyncHeads::default() };
                 connection.push_frame(&heads_frame(pending));
                 self.sync_later(connection.clone(), slot, round);
             }

@@ -72,6 +72,8 @@ pub struct EdgeConfig {
     pub id: EdgeId,
     /// After how long without a frame a client pings. One silent for twice as long is closed.
     pub heartbeat_interval_ms: u64,
+    /// What a client's backoff is capped at.
+    pub backoff_cap_ms: u64,
     /// Connections at most.
     pub connections_max: usize,
 }

@@ -7,10 +7,10 @@ use anser_model::{AccountId, Actor, ConversationId, Refusal};
 use anser_proto::v1::client_frame::Request;
 use anser_proto::{Encoding, ErrorCode, v1, wire};
 
+use super::EdgeShared;
 use super::connection::Connection;
 use super::convert::{self, Wanted};
 use super::ws::{CloseCode, MessageKind};
-use super::EdgeShared;
 
 /// Accounts in one request for profiles, and conversations in one for heads.
 const ASKED_AT_ONCE: usize = 200;
@@ -19,7 +19,12 @@ const LIST_BYTES: usize = 512 * 1024;
 
 impl EdgeShared {
     /// Takes one message. What it leads to is answered later, or queued on the connection.
-    pub(super) async fn message(self: &Arc<Self>, connection: &Arc<Connection>, kind: MessageKind, bytes: &[u8]) {
+    pub(super) async fn message(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        kind: MessageKind,
+        bytes: &[u8],
+    ) {
         let encoding = match kind {
             MessageKind::Text => Encoding::Json,
             MessageKind::Binary => Encoding::Binary,
@@ -37,7 +42,9 @@ impl EdgeShared {
         }
         let frame = match anser_proto::decode_client(bytes, encoding) {
             Ok(frame) => frame,
-            Err(error) => return self.refuse_and_close(connection, 0, v1::Error::new(error.code(), error.to_string())),
+            Err(error) => {
+                return self.refuse_and_close(connection, 0, v1::Error::new(error.code(), error.to_string()));
+            }
         };
         if frame.id == 0 {
             let error = v1::Error::new(ErrorCode::BadRequestId, "a request id is above 0");
@@ -45,7 +52,10 @@ impl EdgeShared {
         }
         let id = frame.id;
         let Some(request) = frame.request else {
-            let error = v1::Error::new(ErrorCode::UnknownRequest, "the frame holds no request that this version knows");
+            let error = v1::Error::new(
+                ErrorCode::UnknownRequest,
+                "the frame holds no request that this version knows",
+            );
             return self.refuse(connection, id, error);
         };
         match (attached, request) {
@@ -55,7 +65,8 @@ impl EdgeShared {
                 }
             }
             (None, _) => {
-                let error = v1::Error::new(ErrorCode::HelloRequired, "the first frame of a connection is hello");
+                let error =
+                    v1::Error::new(ErrorCode::HelloRequired, "the first frame of a connection is hello");
                 self.refuse_and_close(connection, id, error);
             }
             (Some(_), Request::Hello(_)) => {
@@ -65,7 +76,13 @@ impl EdgeShared {
         }
     }
 
-    async fn request(self: &Arc<Self>, connection: &Arc<Connection>, id: u64, actor: Actor, request: Request) {
+    async fn request(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        id: u64,
+        actor: Actor,
+        request: Request,
+    ) {
         if self.is_draining() {
             let error = v1::Error::new(ErrorCode::Draining, "the server is stopping: connect again");
             return self.refuse(connection, id, error.after_ms(super::RECONNECT_AFTER_MS));
@@ -80,6 +97,7 @@ impl EdgeShared {
                 {
                     return self.refuse(connection, id, error);
                 }
+                tracing::debug!(trace = %reply, cid = %command.cid, account = %actor.account, "command");
                 self.node.command(reply, command)
             }
             Ok(Wanted::Query(cid, query)) => self.node.query(self.node.slot(cid), reply, query),
@@ -159,8 +177,8 @@ impl EdgeShared {
             }
         }
         for cid in &asked.cids {
-            let cid: ConversationId =
-                wire::cid(cid).map_err(|error| v1::Error::new(ErrorCode::BadValue, format!("cids: {error}")))?;
+            let cid: ConversationId = wire::cid(cid)
+                .map_err(|error| v1::Error::new(ErrorCode::BadValue, format!("cids: {error}")))?;
             match self.heads(self.node.slot(cid), Query::Head { account, cid }).await {
                 Ok(found) => heads.extend(found),
                 Err(Refusal::NotFound) => {}
@@ -169,7 +187,8 @@ impl EdgeShared {
         }
         let list = v1::ConversationList { heads };
         if prost::Message::encoded_len(&list) > LIST_BYTES {
-            let why = "cids: all conversations do not fit into one answer: attach or sync for all, or name some";
+            let why =
+                "cids: all conversations do not fit into one answer: attach or sync for all, or name some";
             return Err(v1::Error::new(ErrorCode::BadValue, why));
         }
         Ok(list)

@@ -287,7 +287,11 @@ mod tests {
         assert_eq!(code(&masked(0x80, b"a")), Err(CloseCode::Protocol), "continues nothing");
         assert_eq!(code(&masked(0x09, b"a")), Err(CloseCode::Protocol), "fragmented ping");
         assert_eq!(code(&masked(0x81, &[0xff])), Err(CloseCode::NotUtf8));
-        assert_eq!(code(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1]), Err(CloseCode::TooLarge), "before its bytes come");
+        assert_eq!(
+            code(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1]),
+            Err(CloseCode::TooLarge),
+            "before its bytes come"
+        );
         let mut inbox = Inbox::default();
         inbox.push(&masked(0x02, &[0; 40_000]));
         inbox.push(&masked(0x80, &[0; 40_000]));

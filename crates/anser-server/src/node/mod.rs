@@ -174,7 +174,8 @@ impl Node {
                 halt: halt.clone(),
             };
             let mut worker = Worker::new(number, config.clone(), ports.clone(), links, inbox, open);
-            for (head, (&index_folded, &history_folded)) in heads.iter().zip(indexed.iter().zip(&in_history)) {
+            for (head, (&index_folded, &history_folded)) in heads.iter().zip(indexed.iter().zip(&in_history))
+            {
                 if head.slot.index() % config.workers == number {
                     worker.rule(*head, index_folded, history_folded);
                 }
@@ -203,7 +204,12 @@ impl Node {
     /// Where this node's edges take what is theirs from.
     pub fn add_edge(&self, edge: EdgeId) -> mpsc::Receiver<Vec<ToEdge>> {
         let (sender, receiver) = mpsc::channel(EDGE_QUEUE_BATCHES);
-        self.shared.edges.queues.write().expect("nothing panics while it holds the queues").insert(edge, sender);
+        self.shared
+            .edges
+            .queues
+            .write()
+            .expect("nothing panics while it holds the queues")
+            .insert(edge, sender);
         receiver
     }
 

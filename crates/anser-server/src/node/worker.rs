@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::engine::{
-    Effect, EngineConfig, Fetch, Fetched, Input, Query, Released, ReplyTo, SlotEngine, Start,
+    Answer, Effect, EngineConfig, Fetch, Fetched, Input, Query, Released, ReplyTo, SlotEngine, Start,
 };
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
@@ -200,7 +200,8 @@ impl Worker {
 
     fn is_done(&self) -> bool {
         let Some(ticks) = self.closing_ticks else { return false };
-        let quiet = self.engines.values().all(|engine| engine.is_quiet() && engine.folded() == engine.durable());
+        let quiet =
+            self.engines.values().all(|engine| engine.is_quiet() && engine.folded() == engine.durable());
         quiet || ticks > CLOSE_TICKS_MAX
     }
 
@@ -249,11 +250,7 @@ impl Worker {
         }
     }
 
-    fn fetch(
-        &self,
-        slot: Slot,
-        fetch: Fetch,
-    ) -> PortFuture<Result<Fetched, anser_core::ports::StoreError>> {
+    fn fetch(&self, slot: Slot, fetch: Fetch) -> PortFuture<Result<Fetched, anser_core::ports::StoreError>> {
         let index = &self.ports.index;
         match fetch {
             Fetch::Conversations(cids) => {
@@ -294,32 +291,44 @@ impl Worker {
     fn release(&mut self, released: Released) {
         match released {
             Released::Event(event) => {
-                let routing = self.links.edges.routing.read().expect("nothing panics while it holds the routing");
+                let routing =
+                    self.links.edges.routing.read().expect("nothing panics while it holds the routing");
                 for (edge, accounts) in routing.plan(&event.audience) {
                     let event = ToEdge::Event { event: event.clone(), accounts };
                     self.outgoing.entry(edge).or_default().push(event);
                 }
             }
-            Released::Answer { reply, answer } => match reply {
-                ReplyTo::Session { edge, session, request } => {
-                    let asked = Asked::Request(request);
-                    self.outgoing.entry(EdgeId(edge)).or_default().push(ToEdge::Answer { session, asked, answer });
+            Released::Answer { reply, answer } => {
+                if let Err(refusal) = &answer {
+                    tracing::debug!(trace = %reply, %refusal, "refused");
                 }
-                ReplyTo::Sync { edge, session, slot, round } => {
-                    let asked = Asked::Sync(slot, round);
-                    self.outgoing.entry(EdgeId(edge)).or_default().push(ToEdge::Answer { session, asked, answer });
+                self.answer(reply, answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: ReplyTo, answer: Result<Answer, Refusal>) {
+        match reply {
+            ReplyTo::Session { edge, session, request } => {
+                let asked = Asked::Request(request);
+                let answer = ToEdge::Answer { session, asked, answer };
+                self.outgoing.entry(EdgeId(edge)).or_default().push(answer);
+            }
+            ReplyTo::Sync { edge, session, slot, round } => {
+                let asked = Asked::Sync(slot, round);
+                let answer = ToEdge::Answer { session, asked, answer };
+                self.outgoing.entry(EdgeId(edge)).or_default().push(answer);
+            }
+            ReplyTo::Caller(caller) => self.links.callers.answer(caller, answer),
+            ReplyTo::Slot { slot, ask } => {
+                let input = Input::Replied { ask, answer: answer.map(|_| ()) };
+                if self.is_mine(slot) {
+                    self.pending.push((slot, input));
+                } else {
+                    // An answer that does not get through is asked for again after a time-out.
+                    _ = self.send(slot, ToWorker::Replied { slot, input });
                 }
-                ReplyTo::Caller(caller) => self.links.callers.answer(caller, answer),
-                ReplyTo::Slot { slot, ask } => {
-                    let input = Input::Replied { ask, answer: answer.map(|_| ()) };
-                    if self.is_mine(slot) {
-                        self.pending.push((slot, input));
-                    } else {
-                        // An answer that does not get through is asked for again after a time-out.
-                        _ = self.send(slot, ToWorker::Replied { slot, input });
-                    }
-                }
-            },
+            }
         }
     }
 
@@ -330,7 +339,8 @@ impl Worker {
         }
         for (edge, batch) in std::mem::take(&mut self.outgoing) {
             let queue = {
-                let queues = self.links.edges.queues.read().expect("nothing panics while it holds the queues");
+                let queues =
+                    self.links.edges.queues.read().expect("nothing panics while it holds the queues");
                 queues.get(&edge).cloned()
             };
             if let Some(queue) = queue {

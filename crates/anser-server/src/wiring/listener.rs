@@ -93,12 +93,7 @@ pub(super) fn accept(
     tracker.spawn(accept_on(listener, routes, tracker.clone(), stopping));
 }
 
-async fn accept_on(
-    listener: TcpListener,
-    routes: Router,
-    tracker: TaskTracker,
-    stopping: CancellationToken,
-) {
+async fn accept_on(listener: TcpListener, routes: Router, tracker: TaskTracker, stopping: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -116,12 +111,7 @@ async fn accept_on(
     }
 }
 
-async fn serve_http(
-    stream: TcpStream,
-    address: SocketAddr,
-    routes: Router,
-    stopping: CancellationToken,
-) {
+async fn serve_http(stream: TcpStream, address: SocketAddr, routes: Router, stopping: CancellationToken) {
     let routes = routes.map_request(move |mut request: axum::http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
         request

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anser_core::fanout::EdgeId;
 use anser_core::ports::clock::Clock;
+use anser_core::ports::history::History;
 use anser_core::ports::random::Random;
 use anser_embedded::accounts::SqliteAccounts;
 use anser_embedded::disk::FolderDisk;
@@ -19,23 +20,26 @@ use anser_embedded::history::SqliteHistory;
 use anser_embedded::index::SqliteIndex;
 use anser_embedded::log::{LocalLog, LogOptions};
 use anser_embedded::system::{SystemClock, SystemRandom};
+use anser_model::limits::{CLIENT_ID_REMEMBERED_MS, DAY_MS};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accounts::{
-    AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens,
-};
+use crate::accounts::{AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens};
 use crate::edge::{Edge, EdgeConfig, EdgeParts};
 use crate::node::{Node, NodeConfig, NodePorts};
 
+/// How often old client ids are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
 /// How often what accounts have to tell their homes is looked for.
 const OUTBOX_INTERVAL: Duration = Duration::from_secs(2);
 /// Connections at most, unless told otherwise: below the usual limit of descriptors.
 pub const CONNECTIONS_MAX: usize = 19_000;
 /// After how long without a frame a client pings.
 pub const HEARTBEAT_INTERVAL_MS: u64 = 240_000;
+/// What a client's backoff is capped at.
+pub const BACKOFF_CAP_MS: u64 = 30_000;
 
 /// What `serve` is told.
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ pub struct ServeConfig {
     pub segment_bytes: Option<u64>,
     /// After how long without a frame a client pings.
     pub heartbeat_interval_ms: u64,
+    /// What a client's backoff is capped at.
+    pub backoff_cap_ms: u64,
     /// Connections at most.
     pub connections_max: usize,
 }
@@ -66,6 +72,7 @@ impl ServeConfig {
             workers: 1,
             segment_bytes: None,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            backoff_cap_ms: BACKOFF_CAP_MS,
             connections_max: CONNECTIONS_MAX,
         }
     }
@@ -102,6 +109,7 @@ impl Server {
         let secrets = Secrets::open(&config.data, &*random)?;
         let (ports, timeline) = open_ports(&config, disk, &secrets, clock.clone(), random.clone())?;
         let accounts = Arc::new(SqliteAccounts::open(&config.data)?);
+        let history = ports.history.clone();
         let node_config = NodeConfig { timeline, slot_key: secrets.slot_key(), workers: config.workers };
         let node = Node::start(node_config, ports, &tracker).await?;
         let parts = AccountParts {
@@ -118,17 +126,19 @@ impl Server {
             EdgeConfig {
                 id: EdgeId(0),
                 heartbeat_interval_ms: config.heartbeat_interval_ms,
+                backoff_cap_ms: config.backoff_cap_ms,
                 connections_max: config.connections_max,
             },
             EdgeParts {
                 node: node.clone(),
                 tokens: Arc::new(Tokens::new(secrets.signing(), timeline)),
                 people,
-                clock,
+                clock: clock.clone(),
                 tracker: tracker.clone(),
             },
         );
         let stopping = CancellationToken::new();
+        tracker.spawn(forget_keys(history, clock.clone(), stopping.clone()));
         tracker.spawn(deliver_outbox(accounts.clone(), stopping.clone()));
         let routes = listener::routes(accounts, edge.clone(), stopping.clone());
         listener::accept(listener, routes, &tracker, stopping.clone());
@@ -178,6 +188,21 @@ fn open_ports(
         random,
     };
     Ok((ports, timeline))
+}
+
+/// Forgets client ids that are too old to be accepted again, until the server stops.
+async fn forget_keys(history: Arc<dyn History>, clock: Arc<dyn Clock>, stopping: CancellationToken) {
+    let mut interval = tokio::time::interval(FORGET_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = stopping.cancelled() => return,
+        }
+        let oldest = clock.now().minus_ms(CLIENT_ID_REMEMBERED_MS);
+        if let Err(error) = history.forget_keys((oldest.0 / DAY_MS) as u32).await {
+            tracing::warn!(%error, "old client ids could not be forgotten");
+        }
+    }
 }
 
 /// Tells homes what accounts have changed, until the server stops.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anser_server::accounts::{AccountConfig, RegistrationMode};
-use anser_server::wiring::{CONNECTIONS_MAX, HEARTBEAT_INTERVAL_MS, ServeConfig, Server};
+use anser_server::wiring::{BACKOFF_CAP_MS, CONNECTIONS_MAX, HEARTBEAT_INTERVAL_MS, ServeConfig, Server};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,6 +44,12 @@ pub struct Serve {
     /// No limits on sign-ins and requests: for load tests on a machine of one's own
     #[arg(long, env = "ANSER_UNLIMITED", hide = true)]
     unlimited: bool,
+    /// Passwords hashed at next to no cost: for load tests that register hundreds of people
+    #[arg(long, hide = true)]
+    cheap_passwords: bool,
+    /// What a client's backoff is capped at, in milliseconds: for tests that stop the server often
+    #[arg(long, default_value_t = BACKOFF_CAP_MS, hide = true)]
+    backoff_cap_ms: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -78,11 +84,15 @@ impl Serve {
         if self.unlimited {
             accounts = accounts.unlimited();
         }
+        if self.cheap_passwords {
+            accounts = accounts.with_cheap_passwords();
+        }
         ServeConfig {
             accounts,
             workers: usize::from(self.workers),
             connections_max: self.connections_max,
             heartbeat_interval_ms: self.heartbeat_interval_ms,
+            backoff_cap_ms: self.backoff_cap_ms,
             segment_bytes: self.segment_bytes,
             ..ServeConfig::new(&self.data, self.listen)
         }
