@@ -47,5 +47,9 @@ pub fn succeed(command: &mut Command) -> anyhow::Result<()> {
 
 /// Our exit code for somebody else's.
 pub fn code(status: ExitStatus) -> ExitCode {
-    if status.success() { ExitCode::SUCCESS } else { ExitCode::from(status.code().unwrap_or(1).clamp(1, 255) as u8) }
+    if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(status.code().unwrap_or(1).clamp(1, 255) as u8)
+    }
 }

@@ -15,8 +15,18 @@ struct Harness {
 
 const HARNESSES: &[Harness] = &[
     Harness { name: "crashes", packages: &["anser-sim"], program: "anser-sim", arguments: &["crashes"] },
-    Harness { name: "ledger", packages: &["anser", "anser-bench"], program: "anser-bench", arguments: &["ledger"] },
-    Harness { name: "kills", packages: &["anser", "anser-bench"], program: "anser-bench", arguments: &["kills"] },
+    Harness {
+        name: "ledger",
+        packages: &["anser", "anser-bench"],
+        program: "anser-bench",
+        arguments: &["ledger"],
+    },
+    Harness {
+        name: "kills",
+        packages: &["anser", "anser-bench"],
+        program: "anser-bench",
+        arguments: &["kills"],
+    },
 ];
 
 /// Names of all harnesses.

@@ -70,7 +70,10 @@ impl Stages {
         work: impl FnOnce(&mut Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         println!("\n=== {name}");
-        #[expect(clippy::disallowed_methods, reason = "a stage's time is shown to people, and decides nothing")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a stage's time is shown to people, and decides nothing"
+        )]
         let began = Instant::now();
         let before = self.failed;
         work(self)?;
@@ -117,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_runner_s_last_line_is_read() {
-        let line = "test result: ok. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.03s";
+        let line =
+            "test result: ok. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.03s";
         assert_eq!(counts(line), Some((12, 1, 3)));
         assert_eq!(counts("test a ... ok"), None);
     }

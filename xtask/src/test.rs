@@ -30,6 +30,7 @@ pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
         }
     }
     python_example(&mut stages)?;
+    disk_full(&mut stages)?;
     chat_in_terminals(&mut stages, &missing)?;
     Ok(stages.end())
 }
@@ -41,6 +42,19 @@ fn python_example(stages: &mut Stages) -> anyhow::Result<()> {
         Some(python) => {
             let mut example = command("bash", &["examples/python/test.sh"]);
             stages.check(NAME, example.env("ANSER_BIN", anser()).env("PYTHON", python))?;
+        }
+    }
+    Ok(())
+}
+
+fn disk_full(stages: &mut Stages) -> anyhow::Result<()> {
+    const NAME: &str = "a full disk";
+    match tools::python()? {
+        None => stages.skip(NAME, "there is no python3"),
+        Some(_) if !tools::is_root() => stages.skip(NAME, "only root may mount a small file system"),
+        Some(python) => {
+            let mut script = command(python, &["tests/disk_full/disk_full.py"]);
+            stages.check(NAME, script.env("ANSER_BIN", anser()))?;
         }
     }
     Ok(())

@@ -89,7 +89,8 @@ fn any_file(path: &Path, text: &str, faults: &mut Vec<String>) {
 fn crate_edges() -> anyhow::Result<Vec<String>> {
     let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).context("ARCHITECTURE.md")?;
     let allowed = allowed_edges(&architecture);
-    let output = cargo(&["metadata", "--no-deps", "--format-version", "1"]).output().context("cargo metadata")?;
+    let output =
+        cargo(&["metadata", "--no-deps", "--format-version", "1"]).output().context("cargo metadata")?;
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists packages")?;
     let members: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
@@ -113,9 +114,8 @@ fn crate_edges() -> anyhow::Result<Vec<String>> {
 
 /// Rows `| crate | what | may use |` with crate names in backticks.
 fn allowed_edges(architecture: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let quoted = |cell: &str| -> Vec<String> {
-        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-    };
+    let quoted =
+        |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
     architecture
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn edges_are_read_from_the_table() {
-        let edges = allowed_edges("| crate | what | may use |\n|---|---|---|\n| `a` | an a | `b`, `c` |\n| `b` | a b | – |\n");
+        let edges = allowed_edges(
+            "| crate | what | may use |\n|---|---|---|\n| `a` | an a | `b`, `c` |\n| `b` | a b | – |\n",
+        );
         assert_eq!(edges["a"], BTreeSet::from(["b".to_owned(), "c".to_owned()]));
         assert!(edges["b"].is_empty());
     }
