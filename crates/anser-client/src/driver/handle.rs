@@ -61,6 +61,12 @@ pub struct ChatView {
     pub pending: Vec<Entry>,
 }
 
+/// A command in the outbox.
+#[derive(Debug)]
+pub struct Posted {
+    answered: oneshot::Receiver<Result<Answer, Failure>>,
+}
+
 impl Client {
     pub(super) fn new(calls: mpsc::Sender<Call>, status: watch::Receiver<Status>) -> Self {
         Client { calls, status, tasks: Arc::new(Mutex::new(JoinSet::new())) }
@@ -179,6 +185,14 @@ impl Client {
         accepted(self.ask(Intent::Command(command)).await?)
     }
 
+    /// Any command, put into the outbox: commands that are posted one after another are sent in that
+    /// order. The answer is awaited apart from that, or not at all.
+    pub async fn post(&self, command: Command) -> Result<Posted, ClientError> {
+        let (answer, answered) = oneshot::channel();
+        self.calls.send(Call::Do(Intent::Command(command), answer)).await.map_err(|_| self.stopped())?;
+        Ok(Posted { answered })
+    }
+
     /// Tries a failed send again, as a new one.
     pub async fn retry(&self, failed: ClientId) -> Result<v1::Accepted, ClientError> {
         accepted(self.ask(Intent::Retry(failed)).await?)
@@ -288,6 +302,13 @@ impl Client {
 
     fn lock_tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Posted {
+    /// The answer, when the command is durable or refused.
+    pub async fn accepted(self) -> Result<v1::Accepted, ClientError> {
+        accepted(self.answered.await.map_err(|_| ClientError::Stopped)??)
     }
 }
 

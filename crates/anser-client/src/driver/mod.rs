@@ -11,7 +11,7 @@ use anser_proto::Encoding;
 use tokio::sync::{mpsc, watch};
 
 pub use clock::Clock;
-pub use handle::{Client, ClientError};
+pub use handle::{ChatView, Client, ClientError, ConversationView, Posted};
 pub use run::Driver;
 
 use crate::address::ServerAddress;

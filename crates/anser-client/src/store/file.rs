@@ -1,6 +1,6 @@
 //! A store in two small files, each replaced as a whole: for one person's terminal client.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ use crate::store::{Change, MemoryStore, Saved, SavedEntry, Store, StoreError};
 
 /// Format of the files; another number is not read.
 const FORMAT: u32 = 1;
+/// Messages are for their owner's eyes.
+#[cfg(unix)]
+const FILE_MODE: u32 = 0o600;
 const STATE_FILE: &str = "state.json";
 const OUTBOX_FILE: &str = "outbox.json";
 
@@ -157,7 +160,11 @@ fn check_format(path: &Path, format: u32) -> Result<(), StoreError> {
 /// Writes beside, syncs, renames over, syncs the folder: the old content or the new, never a part.
 fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
+    let mut file = options.open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
