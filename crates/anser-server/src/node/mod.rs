@@ -5,6 +5,8 @@
 //! - [`stores`]: flushes of several slots in one transaction, trimming of the log
 
 mod stores;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::collections::HashMap;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anser_server::accounts::{AccountConfig, RegistrationMode};
+use anser_server::accounts::{AccountConfig, AccountRates, Rate, RegistrationMode};
 use anser_server::wiring::{BACKOFF_CAP_MS, CONNECTIONS_MAX, HEARTBEAT_INTERVAL_MS, ServeConfig, Server};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -26,6 +26,10 @@ pub struct Serve {
     /// Who may register
     #[arg(long, default_value = "invitation", env = "ANSER_REGISTRATION")]
     registration: Registration,
+    /// How often something may be asked, as NAME=BURST/MILLISECONDS: so many at once, then one more after
+    /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up or invite
+    #[arg(long = "rate", value_name = "NAME=BURST/MS", value_parser = parse_rate)]
+    rates: Vec<(RateName, Rate)>,
     /// Form of the log lines
     #[arg(long, default_value = "text", env = "ANSER_LOG_FORMAT")]
     log_format: LogFormat,
@@ -65,6 +69,54 @@ enum LogFormat {
     Json,
 }
 
+/// Which rate is meant.
+#[derive(Clone, Copy)]
+enum RateName {
+    SignIn,
+    Password,
+    Refresh,
+    Request,
+    LookUp,
+    Invite,
+}
+
+impl RateName {
+    fn of(self, rates: &mut AccountRates) -> &mut Rate {
+        match self {
+            RateName::SignIn => &mut rates.sign_in_by_network,
+            RateName::Password => &mut rates.password_by_handle,
+            RateName::Refresh => &mut rates.refresh_by_network,
+            RateName::Request => &mut rates.request_by_account,
+            RateName::LookUp => &mut rates.look_up_by_account,
+            RateName::Invite => &mut rates.invite_by_account,
+        }
+    }
+}
+
+fn parse_rate(text: &str) -> Result<(RateName, Rate), String> {
+    let form = "NAME=BURST/MILLISECONDS, for example sign-in=30/2000";
+    let (name, rate) = text.split_once('=').ok_or(form)?;
+    let (burst, interval_ms) = rate.split_once('/').ok_or(form)?;
+    let name = match name {
+        "sign-in" => RateName::SignIn,
+        "password" => RateName::Password,
+        "refresh" => RateName::Refresh,
+        "request" => RateName::Request,
+        "look-up" => RateName::LookUp,
+        "invite" => RateName::Invite,
+        other => {
+            let names = "sign-in, password, refresh, request, look-up or invite";
+            return Err(format!("there is no rate {other:?}: {names}"));
+        }
+    };
+    let burst: u32 = burst.parse().map_err(|error| format!("burst: {error}; {form}"))?;
+    let interval_ms: u64 = interval_ms.parse().map_err(|error| format!("milliseconds: {error}; {form}"))?;
+    if burst == 0 || interval_ms == 0 {
+        return Err("a rate allows something: burst and milliseconds are above 0".into());
+    }
+    Ok((name, Rate { burst, interval_ms }))
+}
+
 impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         log_to_stderr(self.log_format)?;
@@ -81,6 +133,9 @@ impl Serve {
             },
             ..AccountConfig::default()
         };
+        for &(name, rate) in &self.rates {
+            *name.of(&mut accounts.rates) = rate;
+        }
         if self.unlimited {
             accounts = accounts.unlimited();
         }
@@ -140,10 +195,28 @@ impl Serve {
 
 fn log_to_stderr(format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("ANSER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let logger =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => logger.with_ansi(false).try_init(),
         LogFormat::Json => logger.json().try_init(),
     }
     .map_err(|error| anyhow::anyhow!("logging cannot be set up: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_read_or_refused_with_what_would_be_right() {
+        let (name, rate) = parse_rate("look-up=5/1000").expect("a rate");
+        let mut rates = AccountRates::default();
+        *name.of(&mut rates) = rate;
+        assert_eq!(rates.look_up_by_account, Rate { burst: 5, interval_ms: 1_000 });
+        let wrong = ["look-up", "x=1/1", "invite=0/5", "invite=a/5"];
+        let said: Vec<String> = wrong.iter().map(|text| parse_rate(text).err().unwrap_or_default()).collect();
+        assert!(said[0].contains("for example") && said[1].contains("no rate") && said[2].contains("above 0"));
+        assert!(said[3].contains("burst"));
+    }
 }
