@@ -45,6 +45,9 @@ const READ_BYTES: usize = 64 * 1024;
 const PATIENCE_MS: u64 = 15_000;
 /// How often silent connections are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How long, and for how many bytes, a connection that we close is read on.
+const LINGER_PATIENCE: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// What draining tells clients to wait.
 const RECONNECT_AFTER_MS: u64 = 1_000;
 /// How long draining waits for connections to go.
@@ -216,6 +219,10 @@ impl EdgeShared {
                 Err(_) => break,
             }
         }
+        if connection.is_closing() {
+            // Boxed, so that an idle connection does not carry its timer.
+            Box::pin(linger(&connection)).await;
+        }
         let account = connection.state().attached.as_ref().map(|attached| attached.grant.account);
         self.sessions.remove(connection.session, account, || {
             if let Some(account) = account {
@@ -284,7 +291,7 @@ impl EdgeShared {
             let all: Vec<_> = self.sessions.read().all().cloned().collect();
             for connection in all {
                 let silent = now.saturating_sub(connection.heard_at_ms());
-                let is_attached = connection.state().attached.is_some();
+                let is_attached = connection.state().attached.is_some() && !connection.is_closing();
                 let allowed = if is_attached { 2 * self.config.heartbeat_interval_ms } else { PATIENCE_MS };
                 if silent > allowed {
                     let error = v1::Error::new(ErrorCode::TooSlow, "nothing was heard for too long");
@@ -295,6 +302,24 @@ impl EdgeShared {
             }
         }
     }
+}
+
+/// Reads on for a while without looking, where we closed first: a socket that is dropped with unread bytes
+/// resets the connection, and the other end may lose our last words.
+async fn linger(connection: &Connection) {
+    let read_on = async {
+        let mut left = LINGER_BYTES;
+        while poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_ok() {
+            let read = SCRATCH.with_borrow_mut(|scratch| connection.stream().try_read(scratch));
+            match read {
+                Ok(count) if count > 0 && count <= left => left -= count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => return,
+            }
+        }
+    };
+    // Who does not close by then is closed on.
+    _ = tokio::time::timeout(LINGER_PATIENCE, read_on).await;
 }
 
 fn read_some(stream: &TcpStream, inbox: &mut Inbox) -> io::Result<usize> {
