@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use anser_model::{N, Slot};
-use anser_proto::{Encoding, v1};
+use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
 
@@ -153,7 +153,8 @@ impl Connection {
             }
             Ok(Flushed::Done) => {
                 if state.closing {
-                    self.hang_up();
+                    // The other end reads what was written, answers, and closes: `converse` waits for it.
+                    self.shut_down(std::net::Shutdown::Write);
                 }
                 Flushed::Done
             }
@@ -177,8 +178,12 @@ impl Connection {
 
     /// Ends the connection now: its task sees the end of the stream.
     pub(super) fn hang_up(&self) {
+        self.shut_down(std::net::Shutdown::Both);
+    }
+
+    fn shut_down(&self, how: std::net::Shutdown) {
         // The socket may be gone already.
-        _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        _ = socket2::SockRef::from(&self.stream).shutdown(how);
     }
 }
 
@@ -193,10 +198,14 @@ impl State {
         }
         self.queued_bytes += bytes.len();
         self.queue.push_back(bytes);
-        if self.queued_bytes > QUEUE_BYTES_FATAL {
+        // A single frame that waits for nothing else may be as long as it is.
+        if self.queued_bytes > QUEUE_BYTES_FATAL && self.queue.len() > 1 {
+            // The first may be half written: it stays.
             self.queue.truncate(1);
-            self.queued_bytes = self.queue[0].len();
+            let error = v1::Error::new(ErrorCode::TooSlow, "too many answers wait to be read");
+            self.queue.push_back(encoded(&v1::ServerFrame::error(0, error), self.encoding()));
             self.queue.push_back(ws::close(CloseCode::Policy));
+            self.queued_bytes = self.queue.iter().map(Bytes::len).sum();
             self.closing = true;
         }
     }
@@ -312,4 +321,32 @@ pub(super) fn encoded(frame: &v1::ServerFrame, encoding: Encoding) -> Bytes {
         Encoding::Binary => MessageKind::Binary,
     };
     ws::message(kind, &anser_proto::encode_server(frame, encoding))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_queued_is_counted_to_the_last_byte() {
+        let mut state = State::default();
+        while !state.closing {
+            state.push(Bytes::from(vec![0; QUEUE_BYTES_MAX]));
+        }
+        assert_eq!(state.queue.len(), 3, "the one being written, the error, the close");
+        state.push(Bytes::from_static(b"too late"));
+        state.written(QUEUE_BYTES_MAX - 1);
+        state.written(1 + state.queue[1].len());
+        state.written(state.queue[0].len());
+        assert_eq!((state.queue.len(), state.queued_bytes), (0, 0));
+    }
+
+    #[test]
+    fn one_long_frame_may_be_sent_to_whoever_reads() {
+        let mut state = State::default();
+        state.push(Bytes::from(vec![0; 2 * QUEUE_BYTES_FATAL]));
+        assert!(!state.closing);
+        state.written(2 * QUEUE_BYTES_FATAL);
+        assert_eq!((state.queue.len(), state.queued_bytes), (0, 0));
+    }
 }
