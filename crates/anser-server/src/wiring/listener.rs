@@ -12,6 +12,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,6 +27,10 @@ use crate::accounts::AccountService;
 use crate::edge::Edge;
 use crate::edge::ws::accept_key;
 
+/// The version of WebSocket that is spoken: RFC 6455's.
+const VERSION: &str = "13";
+/// Bytes of a client's nonce.
+const KEY_BYTES: usize = 16;
 /// How long a client may take to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to accept, for want of descriptors for one.
@@ -42,6 +48,11 @@ pub(super) fn routes(accounts: Arc<AccountService>, edge: Edge, stopping: Cancel
 async fn upgrade(State(edge): State<Edge>, mut request: Request) -> Response {
     let accept = match handshake(request.headers()) {
         Ok(accept) => accept,
+        Err((StatusCode::UPGRADE_REQUIRED, what)) => {
+            // What would be right, as RFC 9110 and RFC 6455 (4.2.2) ask.
+            let right = [(CONNECTION, "upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_VERSION, VERSION)];
+            return (StatusCode::UPGRADE_REQUIRED, right, what).into_response();
+        }
         Err((status, what)) => return (status, what).into_response(),
     };
     let upgrading = hyper::upgrade::on(&mut request);
@@ -67,12 +78,12 @@ fn handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static s
     if !has(text(CONNECTION), "upgrade") || !has(text(UPGRADE), "websocket") {
         return Err((StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket: connect with ws://\n"));
     }
-    if text(SEC_WEBSOCKET_VERSION) != "13" {
-        return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Version must be 13\n"));
+    if text(SEC_WEBSOCKET_VERSION) != VERSION {
+        return Err((StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13\n"));
     }
     let key = text(SEC_WEBSOCKET_KEY);
-    if key.is_empty() {
-        return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing\n"));
+    if STANDARD.decode(key).map(|key| key.len()) != Ok(KEY_BYTES) {
+        return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64\n"));
     }
     // A page of another site must not speak for whoever looks at it. Programs send no Origin.
     let origin = text(ORIGIN);
