@@ -1,1 +1,31 @@
-//! Black-box scenarios over real sockets; the tests live in `tests/`.
+//! The harness of the black-box scenarios, which lie in `tests/black_box/`: the real binary as a child
+//! process, people who come in over HTTP, and clients on sockets of their own.
+//!
+//! It must not know how the server works inside: only its command line, its protocol, and the files
+//! that an operator sees. Every wait here has an end, [`PATIENCE`], and nothing sleeps.
+
+pub mod client;
+pub mod conversation;
+pub mod http;
+pub mod people;
+pub mod server;
+
+use std::time::Duration;
+
+pub use client::{Client, Failure};
+pub use people::Person;
+pub use server::Server;
+
+/// How long anything may take before the scenario fails: long, for two cores that are busy otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something, but not for ever.
+///
+/// # Panics
+/// When it does not happen within [`PATIENCE`]; `what` says what was awaited.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("{what}: did not happen within {PATIENCE:?}"),
+    }
+}

@@ -1,0 +1,13 @@
+//! Black-box scenarios: the real binary, real sockets, and a folder of its own for each scenario.
+
+mod bad_frames;
+mod bad_values;
+mod credentials;
+mod drain;
+mod groups;
+mod handshake;
+mod idempotency;
+mod operator;
+mod slow_reader;
+mod sync;
+mod talking;
