@@ -1,6 +1,8 @@
 //! `anser`: the server, the terminal client, and the tools around them, in one binary.
 
+mod chat;
 mod commands;
+mod profile;
 
 use std::process::ExitCode;
 
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("anser: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(commands::exit_code(&error))
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct ChatView {
     pub pending: Vec<Entry>,
 }
 
-/// A command in the outbox.
+/// What was handed over, and has no answer yet.
 #[derive(Debug)]
 pub struct Posted {
     answered: oneshot::Receiver<Result<Answer, Failure>>,
@@ -185,11 +185,11 @@ impl Client {
         accepted(self.ask(Intent::Command(command)).await?)
     }
 
-    /// Any command, put into the outbox: commands that are posted one after another are sent in that
-    /// order. The answer is awaited apart from that, or not at all.
-    pub async fn post(&self, command: Command) -> Result<Posted, ClientError> {
+    /// Any command or mark, handed over: what is posted one after another is sent in that order. The
+    /// answer is awaited apart from that, or not at all.
+    pub async fn post(&self, intent: Intent) -> Result<Posted, ClientError> {
         let (answer, answered) = oneshot::channel();
-        self.calls.send(Call::Do(Intent::Command(command), answer)).await.map_err(|_| self.stopped())?;
+        self.calls.send(Call::Do(intent, answer)).await.map_err(|_| self.stopped())?;
         Ok(Posted { answered })
     }
 

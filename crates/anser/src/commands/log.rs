@@ -77,7 +77,11 @@ impl Show {
         for head in log.heads().await? {
             let (slot, first, last, reign) = (head.slot.0, head.first.0, head.last.0, head.reign.0);
             if self.json {
-                writeln!(out, "{}", json!({ "slot": slot, "first": first, "last": last, "reign": format!("{reign:016x}") }))?;
+                writeln!(
+                    out,
+                    "{}",
+                    json!({ "slot": slot, "first": first, "last": last, "reign": format!("{reign:016x}") })
+                )?;
             } else {
                 writeln!(out, "slot {slot:>3}  n {first}..{last}  reign {reign:016x}")?;
             }
@@ -143,7 +147,8 @@ fn change(change: &Change, bodies: bool) -> (&'static str, Value) {
             ("created", json!({ "kind": format!("{kind:?}"), "title": title, "members": names(members) }))
         }
         Change::MessageSent(message) => {
-            let text = if bodies { json!(message.text) } else { json!(format!("{} bytes", message.text.len())) };
+            let text =
+                if bodies { json!(message.text) } else { json!(format!("{} bytes", message.text.len())) };
             ("message_sent", json!({ "kind": message.kind, "text": text }))
         }
         Change::MembersAdded { members, visible_from } => {

@@ -1,17 +1,41 @@
 //! One file for each command.
 
+mod chat;
+mod connect;
+mod exit;
+mod group;
+mod invite;
 mod log;
+mod password;
+mod send;
 mod serve;
+mod tail;
+mod user;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
+
+pub use exit::code as exit_code;
 
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
     /// Serve the whole product from a data folder
     Serve(serve::Serve),
+    /// Chat in the terminal
+    Chat(chat::Chat),
+    /// Send a message, or one for each line of standard input
+    Send(send::Send),
+    /// Write out every message that arrives
+    Tail(tail::Tail),
+    /// Accounts: register, sign in and out, devices, the password
+    #[command(subcommand)]
+    User(user::User),
+    /// Make, list and change groups
+    Group(group::Group),
+    /// Make a code with which somebody can register
+    Invite(invite::Invite),
     /// Look into the log of a data folder
     #[command(subcommand)]
     Log(log::Log),
@@ -21,6 +45,12 @@ pub enum Command {
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(serve) => serve.run(),
+        Command::Chat(chat) => chat.run(),
+        Command::Send(send) => send.run(),
+        Command::Tail(tail) => tail.run(),
+        Command::User(user) => user.run(),
+        Command::Group(group) => group.run(),
+        Command::Invite(invite) => invite.run(),
         Command::Log(log) => log.run(),
     }
 }
