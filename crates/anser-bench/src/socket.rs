@@ -1,0 +1,126 @@
+//! A client's end with nothing around it: the WebSocket handshake and the hello by hand, so that what
+//! the client costs neither hides nor adds to what the server costs.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anser_proto::v1::{client_frame::Request, response, server_frame};
+use anser_proto::{Encoding, VERSION_MAX, VERSION_MIN, decode_server, encode_client, v1};
+use anyhow::Context as _;
+
+/// How long the server may take to answer a handshake or a hello.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes of an answer to a handshake at most.
+const HEAD_BYTES: usize = 4 * 1024;
+/// Binary, whole.
+pub const BINARY: u8 = 2;
+/// The other end is going.
+pub const CLOSE: u8 = 8;
+
+/// A session that is attached.
+pub struct Attached {
+    /// The socket, blocking still.
+    pub stream: TcpStream,
+    /// What came after the welcome.
+    pub already_read: Vec<u8>,
+    /// When the welcome was written, by the server's clock.
+    pub server_time_ms: u64,
+}
+
+/// Connects, upgrades and says hello.
+///
+/// # Errors
+/// The server refuses, or does not answer in time.
+pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
+    let mut stream = TcpStream::connect(authority).context("connecting")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    write!(
+        stream,
+        "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    )?;
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        read_more(&mut stream, &mut bytes)?;
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        anyhow::ensure!(bytes.len() < HEAD_BYTES, "the answer to the handshake does not end");
+    };
+    anyhow::ensure!(bytes.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&bytes[..head_end]));
+    bytes.drain(..head_end);
+    let hello = v1::Hello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        token: token.to_owned(),
+        client: "anser-bench".to_owned(),
+        ..v1::Hello::default()
+    };
+    let mut out = Vec::new();
+    push_request(&mut out, 1, Request::Hello(hello));
+    stream.write_all(&out)?;
+    let server_time_ms = loop {
+        if let Some(frame) = next_frame(&bytes) {
+            let answer = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
+            bytes.drain(..frame.end);
+            match answer.frame {
+                Some(server_frame::Frame::Response(v1::Response {
+                    result: Some(response::Result::Welcome(welcome)),
+                    ..
+                })) => break welcome.server_time_ms,
+                other => anyhow::bail!("hello was answered with {other:?}"),
+            }
+        }
+        read_more(&mut stream, &mut bytes)?;
+    };
+    bytes.shrink_to_fit();
+    Ok(Attached { stream, already_read: bytes, server_time_ms })
+}
+
+fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
+    let mut piece = [0; 2_048];
+    let count = stream.read(&mut piece).context("waiting for the server")?;
+    anyhow::ensure!(count > 0, "the server hung up");
+    bytes.extend_from_slice(&piece[..count]);
+    Ok(())
+}
+
+/// Appends a request as one WebSocket message. The mask is zero: it protects proxies, not programs.
+pub fn push_request(out: &mut Vec<u8>, id: u64, request: Request) {
+    let payload = encode_client(&v1::ClientFrame { id, request: Some(request) }, Encoding::Binary);
+    out.push(0x80 | BINARY);
+    match payload.len() {
+        short @ ..126 => out.push(0x80 | short as u8),
+        long => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&u16::try_from(long).expect("requests here are short").to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&payload);
+}
+
+/// A whole frame at the front of some bytes: its payload lies in `start..end`.
+pub struct Framed {
+    /// What kind.
+    pub opcode: u8,
+    /// Where its payload begins.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// The frame at the front, if it is whole. A server sends no fragments here.
+pub fn next_frame(bytes: &[u8]) -> Option<Framed> {
+    let [first, second, ..] = *bytes else { return None };
+    let (length, start): (usize, usize) = match second & 0x7f {
+        126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
+        127 => (usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?, 10),
+        short => (usize::from(short), 2),
+    };
+    let end = start.checked_add(length)?;
+    (bytes.len() >= end).then_some(Framed { opcode: first & 0x0f, start, end })
+}
