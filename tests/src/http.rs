@@ -41,7 +41,7 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
             if let Some(answer) = whole(&bytes) {
                 return answer;
             }
-            let mut buffer = [0; 8 * 1024];
+            let mut buffer = vec![0; 8 * 1024];
             match stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => panic!("the answer ended early: {:?}", String::from_utf8_lossy(&bytes)),
                 Ok(count) => bytes.extend_from_slice(&buffer[..count]),

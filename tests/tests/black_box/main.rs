@@ -6,6 +6,7 @@ mod credentials;
 mod drain;
 mod groups;
 mod handshake;
+mod heartbeat;
 mod idempotency;
 mod operator;
 mod slow_reader;
