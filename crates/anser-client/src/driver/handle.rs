@@ -213,7 +213,8 @@ impl Client {
 
     /// The page of facts right below `before_seq`; the newest for 0.
     pub async fn page_before(&self, target: Target, before_seq: u64) -> Result<v1::Page, ClientError> {
-        let asked = v1::GetPage { r#in: Some(target), after_seq: 0, before_seq, limit: PAGE_FACTS };
+        let asked =
+            v1::GetPage { r#in: Some(target), before_seq, limit: PAGE_FACTS, ..v1::GetPage::default() };
         self.page(asked).await
     }
 

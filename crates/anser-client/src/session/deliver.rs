@@ -91,6 +91,7 @@ impl Session {
                 after_seq: low - 1,
                 before_seq: high + 1,
                 limit: PAGE_FACTS as u32,
+                ..v1::GetPage::default()
             };
             self.queries.ask(Asker::Gap(cid), Query::Page(page), turn.now_ms());
         }

@@ -173,7 +173,7 @@ pub(super) fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error
             if page.limit == 0 || page.limit as usize > PAGE_MESSAGES {
                 return Err(bad("limit", &format!("1 to {PAGE_MESSAGES}, not {}", page.limit)));
             }
-            let after = (page.after_seq != 0).then_some(Seq(page.after_seq));
+            let after = (page.after_seq != 0 || page.from_oldest).then_some(Seq(page.after_seq));
             let before = (page.before_seq != 0).then_some(Seq(page.before_seq));
             let limit = page.limit as usize;
             Ok(Wanted::Query(cid, Query::Page { account, cid, after, before, limit }))

@@ -120,6 +120,7 @@ fn parse_rate(text: &str) -> Result<(RateName, Rate), String> {
 impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         log_to_stderr(self.log_format)?;
+        abort_on_panic();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve())
     }
@@ -191,6 +192,16 @@ impl Serve {
         writeln!(out, "\nCtrl-C stops it.")?;
         out.flush()
     }
+}
+
+/// A panic is a broken invariant: a server with one task gone would accept and serve nobody. What was
+/// acknowledged is on disk, and a supervisor starts it again.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 fn log_to_stderr(format: LogFormat) -> anyhow::Result<()> {
