@@ -3,8 +3,12 @@
 
 pub mod accounts;
 pub mod accounts_conformance;
+pub mod blob;
+pub mod blob_conformance;
 pub mod clock;
+pub mod clock_conformance;
 pub mod disk;
+pub mod disk_conformance;
 pub mod history;
 pub mod history_conformance;
 pub mod index;
@@ -12,6 +16,9 @@ pub mod index_conformance;
 pub mod log;
 pub mod log_conformance;
 pub mod random;
+pub mod random_conformance;
+pub mod registry;
+pub mod registry_conformance;
 
 use std::future::Future;
 use std::pin::Pin;
