@@ -4,9 +4,11 @@
 //! Blocking calls run on threads of its own: whoever polls its futures is never held up.
 
 pub mod accounts;
+pub mod blob;
 pub mod disk;
 pub mod history;
 pub mod index;
 pub mod log;
+pub mod registry;
 mod sqlite;
 pub mod system;
