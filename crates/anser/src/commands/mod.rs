@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod bench;
 mod chat;
 mod connect;
 mod exit;
@@ -16,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use connect::DEFAULT_SERVER;
 pub use exit::code as exit_code;
+pub use user::machine_name;
 
 /// What to do.
 #[derive(Subcommand)]
@@ -36,6 +39,8 @@ pub enum Command {
     Group(group::Group),
     /// Make a code with which somebody can register
     Invite(invite::Invite),
+    /// Measure this machine: figures beside what it does at most
+    Bench(bench::Bench),
     /// Look into the log of a data folder
     #[command(subcommand)]
     Log(log::Log),
@@ -51,6 +56,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(user) => user.run(),
         Command::Group(group) => group.run(),
         Command::Invite(invite) => invite.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Log(log) => log.run(),
     }
 }

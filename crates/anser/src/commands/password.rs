@@ -33,11 +33,6 @@ impl PasswordSource {
         );
         Ok(password)
     }
-
-    /// Whether it can be had without asking a person.
-    pub fn is_given(&self) -> bool {
-        self.password_file.is_some() || std::env::var_os(PASSWORD_VARIABLE).is_some()
-    }
 }
 
 /// The first line of a file.

@@ -227,7 +227,9 @@ mod tests {
         assert_eq!(rates.look_up_by_account, Rate { burst: 5, interval_ms: 1_000 });
         let wrong = ["look-up", "x=1/1", "invite=0/5", "invite=a/5"];
         let said: Vec<String> = wrong.iter().map(|text| parse_rate(text).err().unwrap_or_default()).collect();
-        assert!(said[0].contains("for example") && said[1].contains("no rate") && said[2].contains("above 0"));
+        assert!(
+            said[0].contains("for example") && said[1].contains("no rate") && said[2].contains("above 0")
+        );
         assert!(said[3].contains("burst"));
     }
 }

@@ -145,6 +145,7 @@ impl Following {
                 after_seq: written,
                 before_seq: seq + 1,
                 limit: limits::PAGE_MESSAGES as u32,
+                ..v1::GetPage::default()
             };
             let page = match self.client.page(asked).await {
                 Ok(page) => page,

@@ -46,11 +46,6 @@ impl SignedIn {
         &self.session.handle
     }
 
-    /// The servers of the installation.
-    pub fn servers(&self) -> &[ServerAddress] {
-        &self.servers
-    }
-
     /// What a client is made with: memory as store, all of the profile's tokens.
     pub async fn options(&self) -> Options {
         Options::new(self.servers.clone(), self.tokens.current().await).with_tokens(self.tokens.clone())
