@@ -193,7 +193,7 @@ impl Blob for FolderBlob {
     ) -> PortFuture<Result<Vec<Option<u64>>, BlobError>> {
         self.change(move |store| {
             check_count(contents.len())?;
-            contents.into_iter().map(|content| store.contents.claim(content, now)).collect()
+            contents.into_iter().map(|content| store.contents.claim(&store.medium, content, now)).collect()
         })
     }
 

@@ -90,30 +90,49 @@ impl Contents {
         self.folders.lock().expect("nothing panics while it changes names")
     }
 
-    /// Takes in a file that is whole and synced. One that is there already is replaced, which heals it
-    /// if it was damaged.
-    pub fn publish(&self, medium: &Medium, from: &Path, content: ContentId) -> Result<(), BlobError> {
-        let mut folders = self.names();
+    /// Sees to it, once in a life, that a folder is there durably, with the names that a life before
+    /// this one left in it.
+    fn settle(
+        &self,
+        medium: &Medium,
+        folders: &mut BTreeSet<[u8; 2]>,
+        content: ContentId,
+    ) -> Result<(), BlobError> {
         let [first, second, ..] = content.0;
         if !folders.contains(&[first, second]) {
             medium.create_folder(&self.root.join(format!("{first:02x}")))?;
             medium.create_folder(&self.folder(content))?;
+            medium.sync_folder(&self.folder(content))?;
             folders.insert([first, second]);
         }
+        Ok(())
+    }
+
+    /// Takes in a file that is whole and synced. One that is there already is replaced, which heals it
+    /// if it was damaged.
+    pub fn publish(&self, medium: &Medium, from: &Path, content: ContentId) -> Result<(), BlobError> {
+        let mut folders = self.names();
+        self.settle(medium, &mut folders, content)?;
         let path = self.path(content);
         let claimed = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
         if let Some(claimed) = if_there(claimed).map_err(because("dating", &path))? {
             raise_stored(from, claimed)?;
         }
-        std::fs::rename(from, &path).map_err(because("storing", from))?;
-        medium.sync_folder(&self.folder(content))
+        let rename = || std::fs::rename(from, &path).map_err(because("storing", from));
+        medium.change_names(&self.folder(content), rename)
     }
 
     /// The length of a content that is there, which counts as stored `now`.
-    pub fn claim(&self, content: ContentId, now: UnixMillis) -> Result<Option<u64>, BlobError> {
-        let _names = self.names();
+    pub fn claim(
+        &self,
+        medium: &Medium,
+        content: ContentId,
+        now: UnixMillis,
+    ) -> Result<Option<u64>, BlobError> {
+        let mut folders = self.names();
         match Stored::open(self.path(content), content) {
             Ok(stored) => {
+                self.settle(medium, &mut folders, content)?;
                 raise_stored(&stored.path, time(now))?;
                 Ok(Some(stored.bytes))
             }
@@ -136,8 +155,7 @@ impl Contents {
             None => Ok(true),
             Some(stored) if stored >= time(stored_before) => Ok(false),
             Some(_) => {
-                remove_file(&path)?;
-                medium.sync_folder(&self.folder(content))?;
+                medium.change_names(&self.folder(content), || remove_file(&path))?;
                 Ok(true)
             }
         }

@@ -33,12 +33,25 @@ impl Medium {
     pub fn sync(&self, file: &File, path: &Path) -> Result<(), BlobError> {
         file.sync_all().map_err(|source| {
             let error = because("syncing", path)(source);
-            if matches!(error, BlobError::NoSpace(_)) {
-                return error;
-            }
-            let what = error.to_string();
-            BlobError::Damaged(self.failed.get_or_init(|| what).clone())
+            if matches!(error, BlobError::NoSpace(_)) { error } else { self.fail(&error) }
         })
+    }
+
+    fn fail(&self, error: &BlobError) -> BlobError {
+        BlobError::Damaged(self.failed.get_or_init(|| error.to_string()).clone())
+    }
+
+    /// Changes names in a folder, durably. Where the change is seen and cannot be made durable, whatever
+    /// the reason, nobody may build upon it.
+    pub fn change_names(
+        &self,
+        folder: &Path,
+        change: impl FnOnce() -> Result<(), BlobError>,
+    ) -> Result<(), BlobError> {
+        // Opened first, so that nothing but the sync itself can fail once the change is seen.
+        let names = File::open(folder).map_err(because("opening", folder))?;
+        change()?;
+        self.sync(&names, folder).map_err(|error| self.fail(&error))
     }
 
     /// Makes the names in a folder durable.

@@ -215,7 +215,7 @@ impl Uploads {
             let data = File::open(&files.data).map_err(because("opening", &files.data))?;
             mark_stored(&data, &files.data, now)?;
             contents.publish(medium, &files.data, content.id)?;
-        } else if contents.claim(content.id, now)?.is_none() {
+        } else if contents.claim(medium, content.id, now)?.is_none() {
             return Err(BlobError::NotFound);
         }
         // Of no use any more; what cannot be removed now goes when the upload expires.
