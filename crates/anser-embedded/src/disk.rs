@@ -152,14 +152,14 @@ impl DiskFile for FolderFile {
         match fallocate(&self.0, FallocateFlags::empty(), 0, len) {
             Ok(()) => Ok(()),
             // The file system cannot promise room; the caller's writing will find out.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.0.set_len(len),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.0.set_len(len.max(self.len()?)),
             Err(error) => Err(error.into()),
         }
     }
 
     #[cfg(not(target_os = "linux"))]
     fn allocate(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.set_len(len.max(self.len()?))
     }
 
     fn sync_data(&self) -> io::Result<()> {

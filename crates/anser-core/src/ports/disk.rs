@@ -40,7 +40,7 @@ pub trait DiskFile: Send + Sync {
     /// Cuts or grows the file.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Reserves room for the file's first `len` bytes and makes it that long, so that writing there
+    /// Reserves room for the file's first `len` bytes and makes it at least that long, so that writing there
     /// finds space. `StorageFull` or `QuotaExceeded` where there is none; whoever needs the promise
     /// on every file system also writes those bytes.
     fn allocate(&self, len: u64) -> io::Result<()>;
