@@ -1,0 +1,203 @@
+//! The ledger: what was to be said, and what the server acknowledged, written down by the senders.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anser_model::{AccountId, ClientId, ConversationId};
+use anser_proto::v1;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// The kind of the messages: an envelope of text, and a body that names the message.
+pub const KIND: &str = "anser.load";
+
+/// Names one message of a run. Ascending in the order in which its sender sends.
+pub type Tag = u64;
+
+/// One message to be said.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Its name.
+    pub tag: Tag,
+    /// Who says it.
+    pub author: AccountId,
+    /// Where.
+    pub cid: ConversationId,
+    /// What.
+    pub text: String,
+}
+
+impl Message {
+    /// As it goes over the wire.
+    pub fn to_wire(&self) -> v1::Message {
+        let body = bytes::Bytes::copy_from_slice(&self.tag.to_be_bytes());
+        v1::Message { kind: KIND.to_owned(), body, ..v1::Message::text(self.text.clone()) }
+    }
+
+    /// What stands for its author, name and text wherever it is seen.
+    pub fn digest(&self) -> u64 {
+        digest(self.author.get(), self.tag, &self.text)
+    }
+}
+
+/// The name in a message of a run; none in any other.
+pub fn tag_of(message: &v1::Message) -> Option<Tag> {
+    Some(Tag::from_be_bytes(message.body.as_ref().try_into().ok()?))
+}
+
+/// What stands for a sequenced fact: never 0.
+pub fn digest_of(event: &v1::Event) -> u64 {
+    match &event.change {
+        Some(v1::event::Change::Message(message)) if message.kind == KIND => {
+            digest(event.author, tag_of(message).unwrap_or_default(), &message.text)
+        }
+        other => {
+            let mut hasher = DefaultHasher::new();
+            (event.author, format!("{other:?}")).hash(&mut hasher);
+            hasher.finish() | 1
+        }
+    }
+}
+
+fn digest(author: u64, tag: Tag, text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (author, tag, text).hash(&mut hasher);
+    hasher.finish() | 1
+}
+
+/// Where a message stands, as its sender was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// In which conversation.
+    pub cid: ConversationId,
+    /// At which seq.
+    pub seq: u64,
+    /// Under which client id it was sent.
+    pub client_id: ClientId,
+    /// Of the message as it was to be said.
+    pub digest: u64,
+}
+
+/// The ledger of a run.
+#[derive(Debug)]
+pub struct Book {
+    pages: Mutex<Pages>,
+    acknowledged: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    entries: HashMap<Tag, Entry>,
+    unread: Vec<Tag>,
+    faults: Faults,
+}
+
+/// What went wrong: how often, and the first few in words.
+#[derive(Debug, Default, Clone)]
+pub struct Faults {
+    /// How many there were.
+    pub count: usize,
+    /// The first ones.
+    pub first: Vec<String>,
+}
+
+/// Faults that are kept in words.
+const FAULTS_KEPT: usize = 20;
+
+impl Faults {
+    /// Adds one.
+    pub fn add(&mut self, what: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.len() < FAULTS_KEPT {
+            self.first.push(what());
+        }
+    }
+
+    /// Adds those of another.
+    pub fn take(&mut self, other: Faults) {
+        self.count += other.count;
+        self.first.extend(other.first.into_iter().take(FAULTS_KEPT.saturating_sub(self.first.len())));
+    }
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Book { pages: Mutex::default(), acknowledged: watch::Sender::new(0) }
+    }
+}
+
+impl Book {
+    /// A sender was told that its message is durable.
+    pub fn acknowledge(&self, tag: Tag, entry: Entry) {
+        let mut pages = self.pages();
+        match pages.entries.insert(tag, entry) {
+            Some(before) if before == entry => return,
+            Some(before) => {
+                let what = || format!("message {tag} was acknowledged as {before:?}, then as {entry:?}");
+                return pages.faults.add(what);
+            }
+            None => pages.unread.push(tag),
+        }
+        let count = pages.entries.len();
+        drop(pages);
+        self.acknowledged.send_replace(count);
+    }
+
+    /// A message was refused for good, which none of a run may be.
+    pub fn refuse(&self, tag: Tag, why: &str) {
+        self.pages().faults.add(|| format!("message {tag} was refused: {why}"));
+    }
+
+    /// Whether a message was acknowledged.
+    pub fn has(&self, tag: Tag) -> bool {
+        self.pages().entries.contains_key(&tag)
+    }
+
+    /// Where a message stands.
+    pub fn entry(&self, tag: Tag) -> Option<Entry> {
+        self.pages().entries.get(&tag).copied()
+    }
+
+    /// How many messages were acknowledged.
+    pub fn len(&self) -> usize {
+        *self.acknowledged.borrow()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until so many are acknowledged.
+    ///
+    /// # Errors
+    /// None was, for so long.
+    pub async fn wait_for_count(&self, count: usize, patience: Duration) -> anyhow::Result<()> {
+        let mut acknowledged = self.acknowledged.subscribe();
+        loop {
+            if *acknowledged.borrow_and_update() >= count {
+                return Ok(());
+            }
+            let changed = timeout(patience, acknowledged.changed()).await;
+            anyhow::ensure!(changed.is_ok(), "{} of {count} acknowledged, then none for {patience:?}", self.len());
+        }
+    }
+
+    /// Entries written since this was last asked.
+    pub fn drain_new(&self) -> Vec<(Tag, Entry)> {
+        let mut pages = self.pages();
+        let tags = std::mem::take(&mut pages.unread);
+        tags.into_iter().filter_map(|tag| Some((tag, *pages.entries.get(&tag)?))).collect()
+    }
+
+    /// What the senders found wrong.
+    pub fn faults(&self) -> Faults {
+        self.pages().faults.clone()
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,38 @@
+//! Load and proof: harnesses that start the real binary, speak to it through the SDK as people would,
+//! and verify what it did by the senders' own ledger.
+//!
+//! | part | does |
+//! |---|---|
+//! | [`server`], [`people`], [`corpus`] | what a run needs: a server process, accounts, something to say |
+//! | [`device`] | one installation: an SDK client that comes and goes, and what it has seen |
+//! | [`cast`] | people with their devices, and what must be true of all of them in the end |
+//! | [`book`] | the ledger: what was acknowledged, written down by its senders |
+//! | [`audit`] | reads everything back and compares |
+//! | [`ledger`], [`kills`] | the harnesses |
+//! | [`socket`], [`load`], [`talk`], [`process`] | a client with nothing around it, one loop for many sockets, what the system says of a process |
+//! | [`raw`] | what the machine does at most, by small programs |
+//! | [`direct`], [`idle`], [`figures`], [`bench`] | the benches: ours beside the machine's limit |
+//!
+//! It must not know the server's crates: whatever it needs of a server, any client could ask.
+
+pub mod audit;
+pub mod bench;
+pub mod book;
+pub mod cast;
+pub mod corpus;
+pub mod device;
+pub mod direct;
+pub mod figures;
+pub mod idle;
+pub mod kills;
+pub mod ledger;
+pub mod load;
+pub mod people;
+pub mod process;
+pub mod random;
+pub mod raw;
+pub mod report;
+pub mod server;
+pub mod socket;
+pub mod talk;
+pub mod watch;

@@ -1,0 +1,57 @@
+//! `anser-bench`: each subcommand is a harness that prints its figures in one line, and exits 1 when
+//! something is wrong, with the command that shows it again.
+
+use std::process::ExitCode;
+
+use anser_bench::bench::Bench;
+use anser_bench::{kills, ledger};
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Load and proof for Anser, through the real binary.
+#[derive(Parser)]
+#[command(name = "anser-bench", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    harness: Harness,
+}
+
+#[derive(Subcommand)]
+enum Harness {
+    /// Real messages among people who come and go; then every device must hold exactly the ledger
+    Ledger(ledger::Options),
+    /// kill -9 under load, again and again; nothing acknowledged may be lost, doubled or reordered
+    Kills(kills::Options),
+    /// Figures beside the machine's own limit
+    #[command(flatten)]
+    Bench(Bench),
+}
+
+fn main() -> ExitCode {
+    let harness = match Arguments::parse().harness {
+        // They have threads of their own.
+        Harness::Bench(bench) => return bench.run(&[]).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+        harness => harness,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let clean = match harness {
+        Harness::Ledger(options) => runtime.block_on(ledger::run(options)),
+        Harness::Kills(options) => runtime.block_on(kills::run(options)),
+        Harness::Bench(_) => Ok(true),
+    };
+    match clean {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("anser-bench: {error:#}");
+    ExitCode::FAILURE
+}
