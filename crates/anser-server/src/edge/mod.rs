@@ -115,6 +115,16 @@ pub(crate) struct EdgeShared {
     draining: CancellationToken,
 }
 
+/// How far what came in was taken.
+enum Consumed {
+    /// All that is complete.
+    All,
+    /// Up to a message of which this is left to do first.
+    Until(requests::Rest),
+    /// Nothing more is to be read.
+    Last,
+}
+
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
@@ -206,8 +216,13 @@ impl EdgeShared {
         inbox.push(&already_read);
         drop(already_read);
         loop {
-            if !self.consume(&connection, &mut inbox).await {
-                break;
+            match self.consume(&connection, &mut inbox) {
+                Consumed::All => {}
+                Consumed::Until(rest) => {
+                    rest.await;
+                    continue;
+                }
+                Consumed::Last => break,
             }
             if poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_err() {
                 break;
@@ -231,21 +246,25 @@ impl EdgeShared {
         });
     }
 
-    /// Takes what is complete. False once nothing more is to be read.
-    async fn consume(self: &Arc<Self>, connection: &Arc<Connection>, inbox: &mut Inbox) -> bool {
+    /// Takes what is complete.
+    fn consume(self: &Arc<Self>, connection: &Arc<Connection>, inbox: &mut Inbox) -> Consumed {
         loop {
             if connection.is_closing() {
                 self.write(connection);
-                return false;
+                return Consumed::Last;
             }
             match inbox.next(FRAME_BYTES) {
-                Ok(Some(Incoming::Message(kind, bytes))) => self.message(connection, kind, &bytes).await,
+                Ok(Some(Incoming::Message(kind, bytes))) => {
+                    if let Some(rest) = self.message(connection, kind, &bytes) {
+                        return Consumed::Until(rest);
+                    }
+                }
                 Ok(Some(Incoming::Ping(payload))) => connection.push_raw(ws::pong(&payload)),
                 Ok(Some(Incoming::Pong)) => {}
                 Ok(Some(Incoming::Close)) => connection.push_close(CloseCode::Normal),
                 Ok(None) => {
                     self.write(connection);
-                    return true;
+                    return Consumed::All;
                 }
                 Err(error) => {
                     let code = match error.code {

@@ -1,9 +1,11 @@
 //! Frames from a client, one after the other: most go to the core without waiting for anything.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anser_core::engine::{Answer, Query, ReplyTo};
-use anser_model::{AccountId, Actor, ConversationId, Refusal};
+use anser_model::{AccountId, Actor, Command, ConversationId, Refusal};
 use anser_proto::v1::client_frame::Request;
 use anser_proto::{Encoding, ErrorCode, v1, wire};
 
@@ -17,14 +19,18 @@ const ASKED_AT_ONCE: usize = 200;
 /// Bytes of heads in one answer.
 const LIST_BYTES: usize = 512 * 1024;
 
+/// What is left to do of a message, before the next one is taken. Boxed, and only where there is some:
+/// every connection would else carry room for the largest request while it is idle.
+pub(super) type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl EdgeShared {
     /// Takes one message. What it leads to is answered later, or queued on the connection.
-    pub(super) async fn message(
+    pub(super) fn message(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         kind: MessageKind,
         bytes: &[u8],
-    ) {
+    ) -> Option<Rest> {
         let encoding = match kind {
             MessageKind::Text => Encoding::Json,
             MessageKind::Binary => Encoding::Binary,
@@ -43,12 +49,14 @@ impl EdgeShared {
         let frame = match anser_proto::decode_client(bytes, encoding) {
             Ok(frame) => frame,
             Err(error) => {
-                return self.refuse_and_close(connection, 0, v1::Error::new(error.code(), error.to_string()));
+                self.refuse_and_close(connection, 0, v1::Error::new(error.code(), error.to_string()));
+                return None;
             }
         };
         if frame.id == 0 {
             let error = v1::Error::new(ErrorCode::BadRequestId, "a request id is above 0");
-            return connection.push_frame(&v1::ServerFrame::error(0, error));
+            connection.push_frame(&v1::ServerFrame::error(0, error));
+            return None;
         }
         let id = frame.id;
         let Some(request) = frame.request else {
@@ -56,13 +64,17 @@ impl EdgeShared {
                 ErrorCode::UnknownRequest,
                 "the frame holds no request that this version knows",
             );
-            return self.refuse(connection, id, error);
+            self.refuse(connection, id, error);
+            return None;
         };
         match (attached, request) {
             (None, Request::Hello(hello)) => {
-                if let Err(error) = Box::pin(self.hello(connection, id, hello)).await {
-                    self.refuse_and_close(connection, id, error);
-                }
+                let (edge, connection) = (self.clone(), connection.clone());
+                return Some(Box::pin(async move {
+                    if let Err(error) = edge.hello(&connection, id, hello).await {
+                        edge.refuse_and_close(&connection, id, error);
+                    }
+                }));
             }
             (None, _) => {
                 let error =
@@ -72,43 +84,68 @@ impl EdgeShared {
             (Some(_), Request::Hello(_)) => {
                 self.refuse(connection, id, v1::Error::new(ErrorCode::HelloRepeated, "already attached"));
             }
-            (Some(actor), request) => self.request(connection, id, actor, request).await,
+            (Some(actor), request) => return self.request(connection, id, actor, request),
         }
+        None
     }
 
-    async fn request(
+    fn request(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         id: u64,
         actor: Actor,
         request: Request,
-    ) {
+    ) -> Option<Rest> {
         if self.is_draining() {
             let error = v1::Error::new(ErrorCode::Draining, "the server is stopping: connect again");
-            return self.refuse(connection, id, error.after_ms(super::RECONNECT_AFTER_MS));
+            self.refuse(connection, id, error.after_ms(super::RECONNECT_AFTER_MS));
+            return None;
         }
-        let reply = ReplyTo::Session { edge: self.id.0, session: connection.session, request: id };
         let given = match convert::wanted(actor, request) {
             Ok(Wanted::Command(command)) => {
                 let named = convert::named_accounts(&command);
-                if !named.is_empty()
-                    && !self.people.known_to_exist(&named)
-                    && let Err(error) = Box::pin(self.require_existing(named)).await
-                {
-                    return self.refuse(connection, id, error);
+                if !named.is_empty() && !self.people.known_to_exist(&named) {
+                    let (edge, connection) = (self.clone(), connection.clone());
+                    return Some(Box::pin(async move {
+                        match edge.require_existing(named).await {
+                            Ok(()) => edge.command(&connection, id, command),
+                            Err(error) => edge.refuse(&connection, id, error),
+                        }
+                    }));
                 }
-                tracing::debug!(trace = %reply, cid = %command.cid, account = %actor.account, "command");
-                self.node.command(reply, command)
+                self.command(connection, id, command);
+                return None;
             }
-            Ok(Wanted::Query(cid, query)) => self.node.query(self.node.slot(cid), reply, query),
+            Ok(Wanted::Query(cid, query)) => {
+                self.node.query(self.node.slot(cid), self.reply_to(connection, id), query)
+            }
             Ok(Wanted::Other(request)) => {
-                return Box::pin(self.other_request(connection, id, actor, request)).await;
+                let (edge, connection) = (self.clone(), connection.clone());
+                return Some(Box::pin(async move {
+                    edge.other_request(&connection, id, actor, request).await;
+                }));
             }
-            Err(error) => return self.refuse(connection, id, error),
+            Err(error) => {
+                self.refuse(connection, id, error);
+                return None;
+            }
         };
         if let Err(refusal) = given {
             self.refuse(connection, id, convert::error(&refusal));
         }
+        None
+    }
+
+    fn command(&self, connection: &Connection, id: u64, command: Command) {
+        let reply = self.reply_to(connection, id);
+        tracing::debug!(trace = %reply, cid = %command.cid, account = %command.actor.account, "command");
+        if let Err(refusal) = self.node.command(reply, command) {
+            self.refuse(connection, id, convert::error(&refusal));
+        }
+    }
+
+    fn reply_to(&self, connection: &Connection, id: u64) -> ReplyTo {
+        ReplyTo::Session { edge: self.id.0, session: connection.session, request: id }
     }
 
     async fn require_existing(&self, named: Vec<AccountId>) -> Result<(), v1::Error> {
