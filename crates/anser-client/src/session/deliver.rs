@@ -1,7 +1,7 @@
 //! What the server sends of its own accord: events, heads, and notices about the connection.
 
 use anser_model::{AccountId, N};
-use anser_proto::v1::{self, server_frame::Frame};
+use anser_proto::v1::{self, event::Change, server_frame::Frame};
 use anser_proto::wire;
 
 use crate::session::command::Query;
@@ -80,6 +80,16 @@ impl Session {
         let applied = conversation.take_event(event, own, keep_facts);
         if conversation.needs_head() {
             self.heads_wanted.insert(cid);
+        }
+        // Who is spoken to, and who is spoken of, are to be shown by their names.
+        let named = match &event.change {
+            Some(Change::MembersAdded(added)) => added.members.clone(),
+            Some(Change::MemberRemoved(removed)) => vec![removed.member],
+            Some(Change::RoleSet(set)) => vec![set.member],
+            _ => Vec::new(),
+        };
+        for account in named.into_iter().map(AccountId).chain(conversation.peer()) {
+            self.profiles.saw(account, 1);
         }
         // Before its heads are there, a slot's gaps are what heads and pages will tell anyway.
         let settled = wire::slot(event.slot).is_ok_and(|slot| !self.cursor.owes(slot));
