@@ -65,7 +65,7 @@ pub static TABLE: [Binding; 15] = [
     bind(&[(NONE, Enter)], When::Typing, Action::Send, |k| k.send, false),
     bind(&[(ALT, Enter), (CTRL, Char('j'))], When::Typing, Action::Newline, |k| k.newline, false),
     bind(&[(NONE, Up), (ALT, Up)], When::Always, Action::Previous, |k| k.previous, false),
-    bind(&[(NONE, Down), (ALT, Down)], When::Always, Action::Next, |k| k.next, true),
+    bind(&[(NONE, Down), (ALT, Down)], When::Always, Action::Next, |k| k.next, false),
     bind(&[(NONE, PageUp)], When::Always, Action::Older, |k| k.older, true),
     bind(&[(NONE, PageDown)], When::Always, Action::Newer, |k| k.newer, false),
     bind(&[(CTRL, End), (ALT, End)], When::Always, Action::Bottom, |k| k.bottom, false),
