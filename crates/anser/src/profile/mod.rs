@@ -261,7 +261,7 @@ mod tests {
     fn a_session_is_kept_for_its_owner_only_and_forgotten() {
         let home = tempfile::tempdir().unwrap();
         let profile = Profile::in_folder("work", home.path());
-        assert!(profile.signed_in().unwrap_err().to_string().contains("--profile work"));
+        assert!(profile.signed_in().err().unwrap().to_string().contains("--profile work"));
         profile.begin(&session("a")).unwrap();
         profile.keep(&session("b")).unwrap();
         assert_eq!(profile.signed_in().unwrap().access_token, "b");
