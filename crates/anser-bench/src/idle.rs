@@ -40,7 +40,7 @@ pub struct IdleOptions {
 /// # Errors
 /// A process fails, or a session is not let in.
 pub fn run(options: &IdleOptions) -> anyhow::Result<Vec<Figure>> {
-    let (few, many) = if options.quick { (500, 2_000) } else { (2_000, 9_000) };
+    let (few, many) = if options.quick { (1_500, 5_000) } else { (2_000, 9_000) };
     let raw = measure_raw(options, few, many)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut server = runtime.block_on(Server::start(ServerPlan::from_environment()?))?;
