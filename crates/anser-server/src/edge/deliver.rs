@@ -93,10 +93,10 @@ impl EdgeShared {
         }
     }
 
-    /// Whether the session that made a fact learns of it by its answer.
+    /// Whether a message goes to the session that sent it, which knows all of it with its answer. Of
+    /// any other fact the answer tells too little: where a mark leaves the unread, who was there already.
     fn is_origin(&self, event: &Event, session: u64) -> bool {
-        let answers =
-            event.fact.fact.command.is_some() || matches!(event.fact.fact.change, Change::ReadUpTo { .. });
+        let answers = matches!(event.fact.fact.change, Change::MessageSent(_));
         let anser_core::engine::ReplyTo::Session { edge, session: origin, .. } = event.origin else {
             return false;
         };
