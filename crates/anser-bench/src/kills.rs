@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anser_model::ConversationId;
 use anser_proto::v1::Target;
 use anyhow::Context as _;
 use clap::Args;
+use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
 
@@ -101,12 +102,21 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     Ok(verdict.is_clean())
 }
 
+/// What the speakers are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cue {
+    Speak,
+    /// While what they said is read back: it would grow faster than it is read.
+    Pause,
+    Stop,
+}
+
 /// The load of a run: every account says something in every one of its groups, all the time.
 struct Load {
     cast: Vec<Arc<Member>>,
     groups: Vec<ConversationId>,
     book: Arc<Book>,
-    stopping: Arc<AtomicBool>,
+    cue: watch::Sender<Cue>,
     speakers: JoinSet<()>,
 }
 
@@ -121,6 +131,7 @@ async fn round(
     let mut load = Load::start(server, corpus).await?;
     let mut audit = Audit::default();
     for number in 0..kills {
+        load.cue.send_replace(Cue::Speak);
         load.wait_until_flying().await?;
         load.switch_listeners(random).await?;
         let moment = Moment::ALL[(tally.hits.len()) % Moment::ALL.len()];
@@ -133,6 +144,8 @@ async fn round(
         let started = server.start_again().await?;
         load.book.wait_for_count(before + 1, PATIENCE).await?;
         tally.recoveries_ms.push(started.elapsed().as_millis() as u64);
+        load.cue.send_replace(Cue::Pause);
+        load.wait_until_silent().await?;
         load.audit(&mut audit).await?;
         if let (Some(hit), Some(recovery)) = (tally.hits.last(), tally.recoveries_ms.last()) {
             let (moment, in_flight, all) = (hit.moment, hit.in_flight, load.book.len());
@@ -162,13 +175,14 @@ impl Load {
             let accepted = client.create_group(format!("Group {number}"), &members[1..], true).await?;
             groups.push(anser_proto::wire::cid(&accepted.cid)?);
         }
-        let stopping = Arc::new(AtomicBool::new(false));
-        let mut load = Load { cast, groups, book, stopping, speakers: JoinSet::new() };
+        let cue = watch::Sender::new(Cue::Pause);
+        let mut load = Load { cast, groups, book, cue, speakers: JoinSet::new() };
         let next = Arc::new(AtomicU64::new(1));
         for number in 0..ACCOUNTS {
             for step in SPREAD {
                 let member = load.cast[(number + step) % ACCOUNTS].clone();
-                let speaking = speak(member, load.groups[number], corpus.clone(), next.clone(), load.stopping.clone());
+                let cue = load.cue.subscribe();
+                let speaking = speak(member, load.groups[number], corpus.clone(), next.clone(), cue);
                 load.speakers.spawn(speaking);
             }
         }
@@ -183,6 +197,11 @@ impl Load {
         let most = ACCOUNTS * GROUPS_EACH * 3 / 4;
         let reached = until(|| Self::in_flight(&self.cast) >= most).await;
         reached.with_context(|| format!("{} sends in flight, {most} wanted", Self::in_flight(&self.cast)))
+    }
+
+    async fn wait_until_silent(&self) -> anyhow::Result<()> {
+        let waits = || self.cast.iter().any(|member| member.devices[0].recorder().waits_for().is_some());
+        until(|| !waits()).await.with_context(|| format!("the speakers wait: {:?}", waiting(&self.cast)))
     }
 
     async fn wait_until_cut_off(&self) -> anyhow::Result<()> {
@@ -224,7 +243,7 @@ impl Load {
 
     /// Lets everybody finish, brings all devices back, and compares everything.
     async fn finish(&mut self, audit: &mut Audit) -> anyhow::Result<()> {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.cue.send_replace(Cue::Stop);
         while let Some(done) = tokio::time::timeout(PATIENCE, self.speakers.join_next())
             .await
             .with_context(|| format!("the speakers wait: {:?}", waiting(&self.cast)))?
@@ -257,9 +276,10 @@ async fn speak(
     cid: ConversationId,
     corpus: Arc<Corpus>,
     next: Arc<AtomicU64>,
-    stopping: Arc<AtomicBool>,
+    mut cue: watch::Receiver<Cue>,
 ) {
-    while !stopping.load(Ordering::Relaxed) {
+    // An error means that the load is gone.
+    while let Ok(Cue::Speak) = cue.wait_for(|cue| *cue != Cue::Pause).await.map(|cue| *cue) {
         let tag = next.fetch_add(1, Ordering::Relaxed);
         let text = corpus.lines[tag as usize % corpus.lines.len()].text.clone();
         let message = Message { tag, author: member.account, cid, text };

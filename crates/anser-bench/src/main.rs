@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anser_bench::bench::Bench;
 use anser_bench::{kills, ledger};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,14 +41,25 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     let clean = match harness {
-        Harness::Ledger(options) => runtime.block_on(ledger::run(options)),
-        Harness::Kills(options) => runtime.block_on(kills::run(options)),
+        Harness::Ledger(options) => runtime.block_on(unless_stopped(ledger::run(options))),
+        Harness::Kills(options) => runtime.block_on(unless_stopped(kills::run(options))),
         Harness::Bench(_) => Ok(true),
     };
     match clean {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(&error),
+    }
+}
+
+/// Ends a harness that is told to stop by dropping it, so that its server ends with it.
+async fn unless_stopped(harness: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        finished = harness => finished,
+        _ = terminated.recv() => anyhow::bail!("stopped before it was finished"),
+        _ = interrupted.recv() => anyhow::bail!("stopped before it was finished"),
     }
 }
 
