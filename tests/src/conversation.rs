@@ -103,7 +103,7 @@ impl Client {
 
     /// The facts after a seq, the oldest first.
     pub async fn page(&mut self, cid: &Bytes, after_seq: u64, limit: u32) -> Result<v1::Page, Failure> {
-        let page = v1::GetPage { r#in: by_cid(cid), after_seq, before_seq: 0, limit };
+        let page = v1::GetPage { r#in: by_cid(cid), after_seq, limit, ..v1::GetPage::default() };
         match self.ask(Request::GetPage(page)).await? {
             Answer::Page(page) => Ok(page),
             other => panic!("a page was answered {other:?}"),
@@ -115,7 +115,7 @@ impl Client {
         let mut pages: Vec<Vec<v1::Event>> = Vec::new();
         let mut before_seq = 0;
         loop {
-            let page = v1::GetPage { r#in: by_cid(cid), after_seq: 0, before_seq, limit: 200 };
+            let page = v1::GetPage { r#in: by_cid(cid), before_seq, limit: 200, ..v1::GetPage::default() };
             let page = match self.ask(Request::GetPage(page)).await.expect("a page") {
                 Answer::Page(page) => page,
                 other => panic!("a page was answered {other:?}"),

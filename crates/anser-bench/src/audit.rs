@@ -131,7 +131,9 @@ impl Audit {
             if row.is_none_or(|row| row.digest != entry.digest) {
                 let (found, place) = (row.copied(), self.places.get(tag));
                 self.verdict.lose(|| {
-                    format!("message {tag}, acknowledged as {entry:?}: there is {found:?}; it is at {place:?}")
+                    format!(
+                        "message {tag}, acknowledged as {entry:?}: there is {found:?}; it is at {place:?}"
+                    )
                 });
             }
         }
@@ -141,13 +143,16 @@ impl Audit {
     pub fn check_nothing_else(&mut self, book: &Book) {
         for (tag, &(cid, seq)) in &self.places {
             if book.entry(*tag).is_none_or(|entry| (entry.cid, entry.seq) != (cid, seq)) {
-                self.verdict.double(|| format!("message {tag} is at {cid:?} seq {seq} and was not acknowledged there"));
+                self.verdict.double(|| {
+                    format!("message {tag} is at {cid:?} seq {seq} and was not acknowledged there")
+                });
             }
         }
         for (cid, truth) in &self.truths {
             let others = truth.rows.iter().filter(|row| !row.is_message).count();
             if others != 1 {
-                self.verdict.double(|| format!("{cid:?}: {others} facts are no messages; one is, the creation"));
+                self.verdict
+                    .double(|| format!("{cid:?}: {others} facts are no messages; one is, the creation"));
             }
         }
     }
@@ -166,7 +171,9 @@ impl Audit {
                 }
             }
             if digests.len() > rows.len() {
-                verdict.double(|| format!("{name} has {} facts of {cid:?}, there are {}", digests.len(), rows.len()));
+                verdict.double(|| {
+                    format!("{name} has {} facts of {cid:?}, there are {}", digests.len(), rows.len())
+                });
             }
         }
         for cid in seen.rows.keys().filter(|cid| !conversations.contains(cid) && !cid_is_self(seen, **cid)) {
@@ -174,14 +181,17 @@ impl Audit {
         }
         for (tag, &client_id) in &seen.own_ids {
             if book.entry(*tag).is_none_or(|entry| entry.client_id != client_id) {
-                verdict.double(|| format!("{name}: message {tag} carries client id {client_id:?}, not its own"));
+                verdict
+                    .double(|| format!("{name}: message {tag} carries client id {client_id:?}, not its own"));
             }
         }
         verdict.doubled += seen.doubled;
         verdict.reordered += seen.reordered;
         if seen.doubled + seen.reordered > 0 {
             let (doubled, reordered) = (seen.doubled, seen.reordered);
-            verdict.faults.add(|| format!("{name}: {doubled} events came twice, {reordered} behind a later one"));
+            verdict
+                .faults
+                .add(|| format!("{name}: {doubled} events came twice, {reordered} behind a later one"));
         }
         verdict.faults.take(seen.faults.clone());
     }

@@ -181,7 +181,11 @@ impl Book {
                 return Ok(());
             }
             let changed = timeout(patience, acknowledged.changed()).await;
-            anyhow::ensure!(changed.is_ok(), "{} of {count} acknowledged, then none for {patience:?}", self.len());
+            anyhow::ensure!(
+                changed.is_ok(),
+                "{} of {count} acknowledged, then none for {patience:?}",
+                self.len()
+            );
         }
     }
 

@@ -156,7 +156,8 @@ pub async fn check_member(
         let name = format!("device {number} of {}", member.account);
         let shown = device.heads().await;
         let fresh = device.client().await.fetch_conversations().await.context("asking for all heads")?;
-        let known = fresh.iter().filter_map(|head| anser_proto::wire::cid(&head.cid).ok()).collect::<Vec<_>>();
+        let known =
+            fresh.iter().filter_map(|head| anser_proto::wire::cid(&head.cid).ok()).collect::<Vec<_>>();
         for cid in conversations.iter().filter(|cid| !known.contains(cid)) {
             audit.verdict.lost += 1;
             audit.verdict.faults.add(|| format!("{name}: {cid:?} is not among its conversations"));
@@ -177,7 +178,8 @@ pub async fn settle_marks(cast: &[Arc<Member>], conversations: &[Vec<Conversatio
         for (member, conversations) in cast.iter().zip(conversations) {
             for device in &member.devices {
                 let heads = device.heads().await;
-                let marks = heads.iter().map(|head| (head.cid.as_ref(), head.mark)).collect::<HashMap<_, _>>();
+                let marks =
+                    heads.iter().map(|head| (head.cid.as_ref(), head.mark)).collect::<HashMap<_, _>>();
                 let shown = |cid: &ConversationId| marks.get(cid.0.as_slice()).copied().unwrap_or_default();
                 behind += conversations.iter().filter(|cid| shown(cid) < member.mark(**cid).0).count();
             }

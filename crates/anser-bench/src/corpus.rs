@@ -49,7 +49,8 @@ fn read(path: &std::path::Path) -> anyhow::Result<Corpus> {
     for line in BufReader::new(GzDecoder::new(File::open(path)?)).lines() {
         let line = line?;
         let mut fields = line.splitn(3, '\t');
-        let (Some(_language), Some(sender), Some(text)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(_language), Some(sender), Some(text)) = (fields.next(), fields.next(), fields.next())
+        else {
             continue;
         };
         // A message of nothing is refused, as it should be.

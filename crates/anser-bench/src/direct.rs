@@ -94,7 +94,13 @@ fn measure_raw(folder: &Path, shape: &Shape, plan: Plan) -> anyhow::Result<Outco
     echo::measure(folder, senders, plan).context("measuring the raw limit")
 }
 
-fn measure(server: &Server, people: &[Person], shape: &Shape, round: u8, plan: Plan) -> anyhow::Result<Round> {
+fn measure(
+    server: &Server,
+    people: &[Person],
+    shape: &Shape,
+    round: u8,
+    plan: Plan,
+) -> anyhow::Result<Round> {
     let people = people.get(..shape.connections).context("there are as many people as connections")?;
     let pid = server.pid().context("the server runs")?;
     let address = server.address();
@@ -109,7 +115,8 @@ fn measure(server: &Server, people: &[Person], shape: &Shape, round: u8, plan: P
     }
     let accounts: Vec<AccountId> = people.iter().map(|person| person.account).collect();
     let mut talk = Talk::new(&accounts, round, server_time_ms, pid);
-    let outcome = load::run(&mut ends, &mut talk, plan).with_context(|| format!("measuring {}", shape.name))?;
+    let outcome =
+        load::run(&mut ends, &mut talk, plan).with_context(|| format!("measuring {}", shape.name))?;
     let faults = talk.faults();
     anyhow::ensure!(faults == Default::default(), "the figures are void: {faults:?}");
     Ok(Round { outcome, deliveries_us: talk.deliveries_us(), used: talk.used() })
@@ -123,15 +130,20 @@ fn figures_of(shape: &Shape, raw: &[Outcome], ours: &[Round]) -> Vec<Figure> {
         median(ours.iter().map(|round| of(round) / round.outcome.answers.max(1) as f64).collect())
     };
     let (rate, raw_rate) = (our_median(|round| round.outcome.rate), raw_median(|raw| raw.rate));
-    let (p50, raw_p50) = (our_median(|round| round.outcome.p50_us as f64), raw_median(|raw| raw.p50_us as f64));
-    let (p99, raw_p99) = (our_median(|round| round.outcome.p99_us as f64), raw_median(|raw| raw.p99_us as f64));
+    let (p50, raw_p50) =
+        (our_median(|round| round.outcome.p50_us as f64), raw_median(|raw| raw.p50_us as f64));
+    let (p99, raw_p99) =
+        (our_median(|round| round.outcome.p99_us as f64), raw_median(|raw| raw.p99_us as f64));
     vec![
         Figure::beside(name("sends_per_s"), rate, raw_rate),
         Figure::beside(name("ack_p50_us"), p50, raw_p50),
         Figure::beside(name("ack_p99_us"), p99, raw_p99),
         Figure::beside(name("delivery_p50_us"), our_median(|round| round.deliveries_us.0 as f64), raw_p50),
         Figure::beside(name("delivery_p99_us"), our_median(|round| round.deliveries_us.1 as f64), raw_p99),
-        Figure::alone(name("processor_us_per_message"), per_message(|round| round.used.processor.as_secs_f64() * 1e6)),
+        Figure::alone(
+            name("processor_us_per_message"),
+            per_message(|round| round.used.processor.as_secs_f64() * 1e6),
+        ),
         Figure::alone(name("processor_s"), our_median(|round| round.used.processor.as_secs_f64())),
         Figure::alone(name("wake_ups_per_message"), per_message(|round| round.used.sleeps as f64)),
     ]

@@ -149,12 +149,15 @@ async fn round(
         load.audit(&mut audit).await?;
         if let (Some(hit), Some(recovery)) = (tally.hits.last(), tally.recoveries_ms.last()) {
             let (moment, in_flight, all) = (hit.moment, hit.in_flight, load.book.len());
-            eprintln!("kill {number}: {moment:?}, {in_flight} in flight, back in {recovery} ms, {all} acknowledged");
+            eprintln!(
+                "kill {number}: {moment:?}, {in_flight} in flight, back in {recovery} ms, {all} acknowledged"
+            );
         }
     }
     load.finish(&mut audit).await?;
     tally.acknowledged += load.book.len();
-    tally.reconnects += all_devices(&load.cast).map(|device| device.recorder().seen().attached - 1).sum::<u64>();
+    tally.reconnects +=
+        all_devices(&load.cast).map(|device| device.recorder().seen().attached - 1).sum::<u64>();
     let (all, found) = (&mut tally.audit.verdict, audit.verdict);
     all.lost += found.lost;
     all.doubled += found.doubled;
@@ -227,7 +230,8 @@ impl Load {
         // A roll is told by two or three names; a write to a store by dozens of notices.
         let skip = if moment == Moment::Roll { skip % 2 } else { skip };
         let flying = move || Self::in_flight(&cast);
-        spawn_blocking(move || kill_at((moment, skip), (pid, &data), (flying, IN_FLIGHT_LEAST), PATIENCE)).await?
+        spawn_blocking(move || kill_at((moment, skip), (pid, &data), (flying, IN_FLIGHT_LEAST), PATIENCE))
+            .await?
     }
 
     /// Reads what came since the last time, and compares it with what was acknowledged before.
@@ -260,7 +264,8 @@ impl Load {
             (0..ACCOUNTS).filter(is_in).map(|group| self.groups[group]).collect::<Vec<_>>()
         });
         let conversations = conversations.collect::<Vec<_>>();
-        let newest = conversations.iter().map(|cids| cids.iter().map(|&cid| (cid, audit.newest(cid))).collect());
+        let newest =
+            conversations.iter().map(|cids| cids.iter().map(|&cid| (cid, audit.newest(cid))).collect());
         converge(&self.cast, &newest.collect::<Vec<_>>()).await?;
         for (member, conversations) in self.cast.iter().zip(&conversations) {
             check_member(audit, member, conversations, &self.book).await?;
@@ -312,7 +317,10 @@ fn report(tally: &Tally, source: String, (seed, seconds): (u64, u64), json: bool
     report.add("at_segment_roll", of(Moment::Roll));
     report.add("at_flush", of(Moment::Flush));
     report.add("at_checkpoint", of(Moment::Checkpoint));
-    report.add("told_by", "a name appearing in the log's folder; writes to index.sqlite-wal; to history.sqlite-wal");
+    report.add(
+        "told_by",
+        "a name appearing in the log's folder; writes to index.sqlite-wal; to history.sqlite-wal",
+    );
     report.add("devices", ACCOUNTS * DEVICES);
     report.add("in_flight_min", in_flight.first().copied().unwrap_or_default());
     report.add("in_flight_median", percentile(&in_flight, 50));

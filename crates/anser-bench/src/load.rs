@@ -156,7 +156,13 @@ pub fn run(ends: &mut [End], wire: &mut impl Wire, plan: Plan) -> anyhow::Result
     Ok(Outcome { answers, rate, p50_us: percentile(&latencies, 50), p99_us: percentile(&latencies, 99) })
 }
 
-fn ask(end: &mut End, wire: &mut impl Wire, at: usize, now: Instant, out: &mut Vec<u8>) -> anyhow::Result<()> {
+fn ask(
+    end: &mut End,
+    wire: &mut impl Wire,
+    at: usize,
+    now: Instant,
+    out: &mut Vec<u8>,
+) -> anyhow::Result<()> {
     out.clear();
     wire.ask(at, now, out);
     // One request in flight is far below what a socket's buffer holds.

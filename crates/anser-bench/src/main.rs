@@ -33,7 +33,9 @@ enum Harness {
 fn main() -> ExitCode {
     let harness = match Arguments::parse().harness {
         // They have threads of their own.
-        Harness::Bench(bench) => return bench.run(&[]).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS),
+        Harness::Bench(bench) => {
+            return bench.run(&[]).map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
+        }
         harness => harness,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

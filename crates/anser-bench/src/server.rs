@@ -139,8 +139,13 @@ impl Server {
             kill_process(pid, Signal::TERM)?;
         }
         let Some(mut running) = self.running.take() else { return Ok(()) };
-        let status = timeout(STOP_PATIENCE, running.child.wait()).await.context("the server does not stop")??;
-        anyhow::ensure!(status.success(), "the server stopped with {status}; its log ends:\n{}", self.log_tail());
+        let status =
+            timeout(STOP_PATIENCE, running.child.wait()).await.context("the server does not stop")??;
+        anyhow::ensure!(
+            status.success(),
+            "the server stopped with {status}; its log ends:\n{}",
+            self.log_tail()
+        );
         Ok(())
     }
 

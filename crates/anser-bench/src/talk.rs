@@ -126,7 +126,9 @@ impl Talk {
         match answer.result {
             Some(response::Result::Accepted(ref accepted)) => {
                 anyhow::ensure!(
-                    answer.id == FIRST_REQUEST + line.acknowledged && accepted.seq > line.last_seq && !accepted.duplicate,
+                    answer.id == FIRST_REQUEST + line.acknowledged
+                        && accepted.seq > line.last_seq
+                        && !accepted.duplicate,
                     "message {} of connection {at} was answered with {answer:?}",
                     line.acknowledged
                 );
@@ -134,14 +136,17 @@ impl Talk {
                 line.acknowledged += 1;
                 Ok(())
             }
-            other => anyhow::bail!("message {} of connection {at} was answered with {other:?}", line.acknowledged),
+            other => {
+                anyhow::bail!("message {} of connection {at} was answered with {other:?}", line.acknowledged)
+            }
         }
     }
 
     fn delivery(&mut self, at: usize, now: Instant, event: &v1::Event) -> anyhow::Result<()> {
         let Some(event::Change::Message(message)) = &event.change else { return Ok(()) };
         let mut words = message.text.split(' ').map(str::parse::<u64>);
-        let (Some(Ok(round)), Some(Ok(from)), Some(Ok(number))) = (words.next(), words.next(), words.next()) else {
+        let (Some(Ok(round)), Some(Ok(from)), Some(Ok(number))) = (words.next(), words.next(), words.next())
+        else {
             anyhow::bail!("connection {at} got what nobody said: {message:?}")
         };
         let ours = round == u64::from(self.round) && from == (at ^ 1) as u64;
@@ -210,7 +215,8 @@ impl Wire for Talk {
 
     fn begin(&mut self) -> anyhow::Result<()> {
         self.measuring = true;
-        self.used = Used { processor: process::processor_time(self.server)?, sleeps: process::sleeps(self.server)? };
+        self.used =
+            Used { processor: process::processor_time(self.server)?, sleeps: process::sleeps(self.server)? };
         Ok(())
     }
 

@@ -112,5 +112,8 @@ pub fn kill_at(
             Err(error) => return Err(error.into()),
         }
     }
-    anyhow::bail!("{moment:?} with {at_least} sends in flight did not come within {patience:?}: {} are", in_flight())
+    anyhow::bail!(
+        "{moment:?} with {at_least} sends in flight did not come within {patience:?}: {} are",
+        in_flight()
+    )
 }

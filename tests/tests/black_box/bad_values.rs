@@ -89,7 +89,7 @@ async fn what_other_requests_may_not_hold() {
         Request::AddMembers(v1::AddMembers { cid: cid.clone(), client_id: mint.clone(), members })
     };
     let page = |limit: u32, r#in: Option<v1::Target>| {
-        Request::GetPage(v1::GetPage { r#in, after_seq: 0, before_seq: 0, limit })
+        Request::GetPage(v1::GetPage { r#in, limit, ..v1::GetPage::default() })
     };
     let set_role = |role: i32| {
         let (cid, client_id, member) = (cid.clone(), mint.clone(), ben.id());
@@ -183,8 +183,13 @@ fn about(cid: &Bytes, client: &Client, somebody: u64) -> Vec<Request> {
             role: Role::Admin as i32,
         }),
         Request::Rename(v1::Rename { cid: cid.clone(), client_id, title }),
-        Request::GetPage(v1::GetPage { r#in: by_cid(&cid), after_seq: 0, before_seq: 0, limit: 10 }),
-        Request::GetPage(v1::GetPage { r#in: by_cid(&cid), after_seq: 1, before_seq: 0, limit: 1 }),
+        Request::GetPage(v1::GetPage { r#in: by_cid(&cid), limit: 10, ..v1::GetPage::default() }),
+        Request::GetPage(v1::GetPage {
+            r#in: by_cid(&cid),
+            after_seq: 1,
+            limit: 1,
+            ..v1::GetPage::default()
+        }),
         Request::GetMembers(v1::GetMembers { cid: cid.clone() }),
         Request::GetConversations(v1::GetConversations { cids: vec![cid] }),
     ]

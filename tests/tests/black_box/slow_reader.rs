@@ -71,7 +71,7 @@ async fn one_who_asks_and_does_not_read_is_closed() {
     let before_kib = server.resident_kib();
     let mut greedy = Client::open_narrow(server.address()).await;
     greedy.greet(Client::hello(&ben.token)).await.expect("the token is good");
-    let page = v1::GetPage { r#in: by_cid(&cid), after_seq: 0, before_seq: 0, limit: 200 };
+    let page = v1::GetPage { r#in: by_cid(&cid), limit: 200, ..v1::GetPage::default() };
     for _ in 0..200 {
         // Each answer has a megabyte: 200 of them are not kept for anybody.
         greedy.begin(Request::GetPage(page.clone())).await;

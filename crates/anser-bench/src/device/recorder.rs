@@ -105,7 +105,8 @@ impl Recorder {
         let seen = self.seen();
         let pending = seen.pending.values().map(|&(tag, _, written)| (tag, written)).collect::<Vec<_>>();
         let (own, attached) = (self.own, self.is_attached());
-        (!pending.is_empty()).then(|| format!("{own} (attached {attached}): sends (message, written) {pending:?}"))
+        (!pending.is_empty())
+            .then(|| format!("{own} (attached {attached}): sends (message, written) {pending:?}"))
     }
 
     /// Waits until a message that is pending is acknowledged.
@@ -157,7 +158,8 @@ impl Recorder {
         }
         let more = seen.rows.get(&cid).is_some_and(|rows| rows.missing > 0);
         if !filled {
-            let what = || format!("{cid:?}: a page shows nothing of {low}..={high}, which heads or events told of");
+            let what =
+                || format!("{cid:?}: a page shows nothing of {low}..={high}, which heads or events told of");
             seen.faults.add(what);
         } else if more {
             self.missing.notify_one();
@@ -256,7 +258,9 @@ impl Observer for Recorder {
                 }
             }
             Update::Synced => self.missing.notify_one(),
-            Update::Restarted(timeline) => self.seen().faults.add(|| format!("another timeline: {timeline:?}")),
+            Update::Restarted(timeline) => {
+                self.seen().faults.add(|| format!("another timeline: {timeline:?}"))
+            }
             Update::Reminted { .. }
             | Update::Conversation(_)
             | Update::Profiles(_)

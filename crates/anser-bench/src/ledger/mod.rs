@@ -22,8 +22,6 @@ use crate::random::{Random, fresh_seed};
 use crate::report::Report;
 use crate::server::{Server, ServerPlan};
 
-
-
 /// Devices of each account.
 const DEVICES: usize = 2;
 /// Groups created at once.
@@ -100,7 +98,13 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
         });
         let mine = plan.circles_of[number].clone();
         let random = Random::new(random.bits());
-        speakers.spawn(speak(cast[number].clone(), (plan.clone(), accounts.clone()), lines.collect(), mine, random));
+        speakers.spawn(speak(
+            cast[number].clone(),
+            (plan.clone(), accounts.clone()),
+            lines.collect(),
+            mine,
+            random,
+        ));
     }
     let (most, changes) = (size.messages * 95 / 100, size.accounts * 3);
     come_and_go(&cast, &book, (most, changes), random).await?;

@@ -25,8 +25,7 @@ impl Size {
     pub const FULL: Size =
         Size { messages: 65_000, accounts: 500, groups: 300, members_max: 200, direct: 300 };
     /// A tenth of it.
-    pub const QUICK: Size =
-        Size { messages: 6_500, accounts: 160, groups: 30, members_max: 100, direct: 30 };
+    pub const QUICK: Size = Size { messages: 6_500, accounts: 160, groups: 30, members_max: 100, direct: 30 };
 }
 
 /// A conversation, its members as numbers of people. The first one of a group creates it.

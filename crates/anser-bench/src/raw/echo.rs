@@ -32,8 +32,9 @@ pub fn measure(folder: &Path, connections: usize, plan: Plan) -> anyhow::Result<
     let file = prewritten(folder)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let server: JoinHandle<anyhow::Result<()>> =
-        std::thread::Builder::new().name("raw-echo".into()).spawn(move || serve(&listener, connections, file.as_file()))?;
+    let server: JoinHandle<anyhow::Result<()>> = std::thread::Builder::new()
+        .name("raw-echo".into())
+        .spawn(move || serve(&listener, connections, file.as_file()))?;
     let ends: anyhow::Result<Vec<End>> = (0..connections).map(|_| connect(address)).collect();
     let mut ends = ends?;
     let outcome = load::run(&mut ends, &mut Echo, plan)?;

@@ -46,7 +46,7 @@ impl EdgeShared {
             // Looked up once, so that what it sends bears it.
             self.people.missing(vec![account]).await?;
         }
-        let attached = Attached::new(grant.clone(), self.people.profile_version(account), hello.send_only);
+        let attached = Attached::new(grant, self.people.profile_version(account), hello.send_only);
         connection.state().attached = Some(Box::new(attached));
         self.sessions.enter(account, connection.session, || self.node.enter(account, self.id));
         let home = match self.home(account).await {

@@ -107,8 +107,8 @@ impl Line {
     }
 
     fn word_before(&self) -> usize {
-        let words = self.text[..self.cursor].split_word_bound_indices();
-        words.filter(|(_, word)| !word.trim().is_empty()).next_back().map_or(0, |(index, _)| index)
+        let mut words = self.text[..self.cursor].split_word_bound_indices();
+        words.rfind(|(_, word)| !word.trim().is_empty()).map_or(0, |(index, _)| index)
     }
 
     fn boundary_at_or_after(&self, offset: usize) -> usize {
