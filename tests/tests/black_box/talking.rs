@@ -116,6 +116,33 @@ async fn marks_and_unread_agree_on_all_devices() {
     }
 }
 
+/// The session that acts learns by its answer of its own message alone; of all else it did it gets the
+/// event, which says what the answer does not: where a mark leaves the unread, who was there already.
+#[tokio::test]
+async fn a_session_is_told_of_its_own_marks_and_changes_but_not_of_its_own_messages() {
+    let server = Server::start().await;
+    let [ann, ben, cat] = Person::register_all(&server, ["ann", "ben", "cat"]).await;
+    let mut at_ann = Client::attach(&server, &ann).await;
+    let mut at_ben = Client::attach(&server, &ben).await;
+    let cid = at_ann.create_group("a group", &[&ben], true).await;
+    let first = at_ann.say(&cid, "one").await.expect("a member says something");
+    at_ann.say(&cid, "two").await.expect("a member says something");
+    at_ben.event(|event| (text_of(event) == Some("two")).then_some(())).await;
+
+    at_ben.read_up_to(&cid, first.seq).await.expect("a mark inside");
+    let moved = at_ben.event(mark_moved).await;
+    assert_eq!((moved.member, moved.seq, moved.ordinal), (ben.id(), first.seq, 1));
+    at_ann.rename(&cid, "a better name").await.expect("the owner renames");
+    let renamed =
+        at_ann.event(|event| matches!(event.change, Some(Change::Renamed(_))).then_some(event.n)).await;
+    at_ann.add(&cid, &[&cat]).await.expect("a member adds somebody");
+    let added =
+        at_ann.event(|event| matches!(event.change, Some(Change::MembersAdded(_))).then_some(event.n)).await;
+    assert!(added > renamed);
+    let own = |frame: &Frame| matches!(frame, Frame::Event(event) if text_of(event).is_some()).then_some(());
+    assert!(at_ann.kept(&own).is_none(), "its own messages it knows already");
+}
+
 #[tokio::test]
 async fn concurrent_senders_share_one_order_without_gaps() {
     const SENDERS: usize = 6;
