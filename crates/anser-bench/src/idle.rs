@@ -43,7 +43,8 @@ pub fn run(options: &IdleOptions) -> anyhow::Result<Vec<Figure>> {
     let (few, many) = if options.quick { (1_500, 5_000) } else { (2_000, 9_000) };
     let raw = measure_raw(options, few, many)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut server = runtime.block_on(Server::start(ServerPlan::from_environment()?))?;
+    let mut server =
+        runtime.block_on(Server::start(ServerPlan { frugal: true, ..ServerPlan::from_environment()? }))?;
     let people = runtime.block_on(people::register(&server.address(), PEOPLE, 1))?;
     let tokens: Vec<&str> =
         people.iter().filter_map(|person| person.keys.first()).map(|key| key.access_token.as_str()).collect();

@@ -29,6 +29,8 @@ pub struct ServerPlan {
     pub segment_bytes: Option<u64>,
     /// What clients' backoff is capped at, in milliseconds.
     pub backoff_cap_ms: u64,
+    /// The allocator gives memory back at once, so that what is resident is what is in use. Slower.
+    pub frugal: bool,
 }
 
 impl ServerPlan {
@@ -41,7 +43,7 @@ impl ServerPlan {
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("anser"));
         let binary = named.or_else(beside).filter(|path| path.is_file());
         let binary = binary.context("no server: name the release binary in ANSER_BIN")?;
-        Ok(ServerPlan { binary, segment_bytes: None, backoff_cap_ms: 1_000 })
+        Ok(ServerPlan { binary, segment_bytes: None, backoff_cap_ms: 1_000, frugal: false })
     }
 }
 
@@ -86,6 +88,9 @@ impl Server {
         command.args(["--backoff-cap-ms", &self.plan.backoff_cap_ms.to_string()]);
         if let Some(bytes) = self.plan.segment_bytes {
             command.args(["--segment-bytes", &bytes.to_string()]);
+        }
+        if self.plan.frugal {
+            command.env("MIMALLOC_PURGE_DELAY", "0");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let started = Instant::now();
