@@ -95,7 +95,7 @@ async fn damage_in_the_middle_of_the_log_is_refused_with_its_place() {
         let mut byte = [0];
         segment.read_exact_at(&mut byte, at).expect("it is long enough");
         segment.write_all_at(&[byte[0] ^ 0x10], at).expect("it can be written");
-        refused(&server, &["damaged", "anser log repair"]).await;
+        refused(&server, &["damaged", "from a backup"]).await;
         let said = server.expect_refusal(ANYWHERE).await.stderr;
         let place = said.split("00000000000000000001.segment at byte ").nth(1).expect("the file is named");
         let place = place.split(':').next().and_then(|place| place.parse::<u64>().ok()).expect("a number");

@@ -34,7 +34,7 @@ pub enum OpenError {
     /// choice is left to a person.
     #[error(
         "the log is damaged: {file} at byte {offset}: {what}. Acknowledged messages may lie there; \
-         nothing was changed. Restore the file, or see `anser log repair`"
+         nothing was changed. Restore the data folder from a backup"
     )]
     Damaged {
         /// The file.
