@@ -8,6 +8,7 @@ pub mod client_id;
 pub mod command;
 pub mod ids;
 pub mod limits;
+pub mod planted;
 pub mod refusal;
 pub mod time;
 pub mod unread;

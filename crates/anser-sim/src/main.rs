@@ -38,10 +38,10 @@ struct Crashes {
     /// Threads; the figures do not depend on it.
     #[arg(long)]
     threads: Option<usize>,
-    /// Have a bug on purpose: skip-fsync, trust-bytes or cut-damage.
+    /// Have a bug on purpose.
     #[cfg(feature = "planted")]
     #[arg(long, value_parser = planted_named)]
-    planted: Option<anser_embedded::log::Planted>,
+    planted: Option<anser_model::planted::Bug>,
 }
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
     #[cfg(feature = "planted")]
     {
-        config.planted = arguments.planted;
+        anser_model::planted::plant(arguments.planted);
     }
     if arguments.point.is_some() {
         return show_point(&config, arguments.point);
@@ -130,12 +130,8 @@ fn json(report: &CrashReport) -> serde_json::Value {
 }
 
 #[cfg(feature = "planted")]
-fn planted_named(name: &str) -> Result<anser_embedded::log::Planted, String> {
-    use anser_embedded::log::Planted;
-    match name {
-        "skip-fsync" => Ok(Planted::SkipFsync),
-        "trust-bytes" => Ok(Planted::TrustBytes),
-        "cut-damage" => Ok(Planted::CutDamage),
-        _ => Err("skip-fsync, trust-bytes or cut-damage".into()),
-    }
+fn planted_named(name: &str) -> Result<anser_model::planted::Bug, String> {
+    use anser_model::planted::Bug;
+    let names = || Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    Bug::named(name).ok_or_else(|| format!("one of {}", names()))
 }

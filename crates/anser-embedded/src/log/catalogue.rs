@@ -12,7 +12,7 @@ use anser_model::{N, Slot};
 
 use super::block::Salt;
 use super::heads::Heads;
-use super::reader::{BlockReader, Found, Trusting};
+use super::reader::{BlockReader, Found};
 use super::segment::{file_name, remove_if_there};
 
 /// A slot gets another entry in a segment's index only this far behind its last one.
@@ -25,7 +25,6 @@ pub(crate) struct Catalogue {
     shelf: RwLock<Shelf>,
     /// Why nothing may be acknowledged any more, once it is so.
     broken: OnceLock<String>,
-    trusting: Trusting,
 }
 
 struct Shelf {
@@ -101,11 +100,11 @@ fn offset_of(sector: u32) -> u64 {
 }
 
 impl Catalogue {
-    pub fn new(segments: VecDeque<Segment>, heads: Heads, trusting: Trusting) -> Self {
+    pub fn new(segments: VecDeque<Segment>, heads: Heads) -> Self {
         assert!(!segments.is_empty(), "there is always a segment to write to");
         let floors = vec![N(0); Slot::COUNT];
         let shelf = RwLock::new(Shelf { segments, heads, floors, doomed: VecDeque::new() });
-        Catalogue { shelf, broken: OnceLock::new(), trusting }
+        Catalogue { shelf, broken: OnceLock::new() }
     }
 
     fn shelf(&self) -> RwLockReadGuard<'_, Shelf> {
@@ -220,8 +219,7 @@ impl Catalogue {
         take: &mut dyn FnMut(Record) -> bool,
     ) -> Result<(), LogError> {
         let chunk = READ_CHUNK_BYTES;
-        let mut reader = BlockReader::new(&*window.file, window.salt, window.start, window.end, chunk)
-            .trusting(self.trusting);
+        let mut reader = BlockReader::new(&*window.file, window.salt, window.start, window.end, chunk);
         let mut expected = from;
         let mut more = true;
         while more && reader.offset() < window.stop {

@@ -6,13 +6,13 @@ use anser_core::ports::disk::{Disk, DiskFile};
 use anser_core::ports::log::AppendError;
 use anser_core::ports::random::Random;
 use anser_core::record::Record;
-use anser_model::Timeline;
+use anser_model::{Timeline, planted};
 
 use super::block::{BLOCK_HEADER_BYTES, SECTOR_BYTES, Salt, whole_sectors};
 use super::catalogue::{Catalogue, Segment, SegmentIndex};
 use super::group::Group;
 use super::heads::Heads;
-use super::options::{LogOptions, planted};
+use super::options::LogOptions;
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, Spares, file_name, is_no_space};
 
 /// A write is made when this many bytes are laid out, however many more wait.
@@ -146,7 +146,7 @@ impl Heart {
         let end = laid.start + laid.bytes.len() as u64;
         assert!(end <= self.active.file_bytes, "blocks stay within what was pre-written");
         let written = self.active.file.write_all_at(laid.start, laid.bytes).and_then(|()| {
-            if planted!(self.options, SkipFsync) {
+            if planted!(SkipFsync) {
                 return Ok(());
             }
             self.active.file.sync_data()

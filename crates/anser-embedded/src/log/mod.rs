@@ -20,8 +20,6 @@ mod shell;
 mod stepped;
 
 pub use error::OpenError;
-#[cfg(feature = "planted")]
-pub use options::Planted;
 pub use options::{BLOCK_FULL_BYTES, LogOptions, SEGMENT_BYTES, SEGMENT_BYTES_LEAST};
 pub use recover::Recovered;
 pub use segment::SEGMENT_FORMAT;

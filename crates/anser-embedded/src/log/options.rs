@@ -26,37 +26,7 @@ pub struct LogOptions {
     /// The timeline of a log that is made by this opening; random where `None`. An existing log
     /// keeps its own.
     pub new_timeline: Option<Timeline>,
-    /// A bug to have on purpose.
-    #[cfg(feature = "planted")]
-    pub planted: Option<Planted>,
 }
-
-/// Bugs that the crash enumerator must find.
-#[cfg(feature = "planted")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
-    /// Blocks are written and acknowledged without a sync.
-    SkipFsync,
-    /// Neither a block's nor a record's checksum is looked at.
-    TrustBytes,
-    /// Damage below a synced end is cut away as if it were a torn tail.
-    CutDamage,
-}
-
-/// Whether a bug is planted. Without the feature, the constant `false`.
-macro_rules! planted {
-    ($options:expr, $bug:ident) => {{
-        #[cfg(feature = "planted")]
-        let planted = $options.planted == Some($crate::log::Planted::$bug);
-        #[cfg(not(feature = "planted"))]
-        let planted = {
-            let _ = &$options;
-            false
-        };
-        planted
-    }};
-}
-pub(crate) use planted;
 
 impl LogOptions {
     /// The usual options, for the slot key with this fingerprint.
@@ -66,8 +36,6 @@ impl LogOptions {
             block_full_bytes: BLOCK_FULL_BYTES,
             slot_key_fingerprint,
             new_timeline: None,
-            #[cfg(feature = "planted")]
-            planted: None,
         }
     }
 

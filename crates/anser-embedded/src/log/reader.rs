@@ -4,11 +4,9 @@ use std::io;
 
 use anser_core::ports::disk::DiskFile;
 use anser_core::record::RecordHeader;
+use anser_model::planted;
 
 use super::block::{BLOCK_HEADER_BYTES, BlockHeader, SECTOR_BYTES, Salt};
-
-/// Where a reader's caution is switched off by a planted bug; never without the feature.
-pub(crate) type Trusting = bool;
 
 /// Walks the blocks of a segment from some block's beginning.
 pub(crate) struct BlockReader<'a> {
@@ -17,7 +15,6 @@ pub(crate) struct BlockReader<'a> {
     offset: u64,
     end: u64,
     chunk_bytes: usize,
-    trusting: Trusting,
     buffer: Vec<u8>,
     buffer_at: u64,
 }
@@ -34,20 +31,13 @@ pub(crate) struct Block<'a> {
     pub header: BlockHeader,
     pub offset: u64,
     bytes: &'a [u8],
-    #[cfg_attr(not(feature = "planted"), expect(dead_code, reason = "nobody trusts without the feature"))]
-    trusting: Trusting,
 }
 
 impl<'a> BlockReader<'a> {
     /// Reads `[offset, end)` of `file`, about `chunk_bytes` at a time.
     pub fn new(file: &'a dyn DiskFile, salt: Salt, offset: u64, end: u64, chunk_bytes: usize) -> Self {
         let buffer = Vec::new();
-        BlockReader { file, salt, offset, end, chunk_bytes, trusting: false, buffer, buffer_at: offset }
-    }
-
-    pub fn trusting(mut self, trusting: Trusting) -> Self {
-        self.trusting = trusting;
-        self
+        BlockReader { file, salt, offset, end, chunk_bytes, buffer, buffer_at: offset }
     }
 
     pub fn offset(&self) -> u64 {
@@ -55,7 +45,7 @@ impl<'a> BlockReader<'a> {
     }
 
     pub fn next(&mut self) -> io::Result<Found<'_>> {
-        let (offset, salt, trusting) = (self.offset, self.salt, self.trusting);
+        let (offset, salt) = (self.offset, self.salt);
         if !self.fill(SECTOR_BYTES)? {
             return Ok(Found::Nothing);
         }
@@ -65,13 +55,13 @@ impl<'a> BlockReader<'a> {
         if !self.fill(header.length)? {
             return Ok(Found::Nothing);
         }
-        if !trusting && !header.holds(self.window(header.length), &salt, offset) {
+        if !header.holds(self.window(header.length), &salt, offset) && !planted!(TrustBytes) {
             return Ok(Found::Nothing);
         }
         self.offset += header.length as u64;
         let start = (offset - self.buffer_at) as usize;
         let bytes = &self.buffer[start..start + header.length];
-        Ok(Found::Block(Block { header, offset, bytes, trusting }))
+        Ok(Found::Block(Block { header, offset, bytes }))
     }
 
     fn window(&self, bytes: usize) -> &[u8] {
@@ -105,30 +95,10 @@ impl Block<'_> {
     ) -> Result<(), String> {
         let mut rest = &self.bytes[BLOCK_HEADER_BYTES..];
         for _ in 0..self.header.records {
-            #[cfg(feature = "planted")]
-            let mended = if self.trusting { with_any_checksum(rest) } else { rest.to_vec() };
-            #[cfg(feature = "planted")]
-            let readable = &mended[..];
-            #[cfg(not(feature = "planted"))]
-            let readable = rest;
-            let (header, length) = RecordHeader::decode(readable).map_err(|error| error.to_string())?;
-            take(header, &readable[..length])?;
+            let (header, length) = RecordHeader::decode(rest).map_err(|error| error.to_string())?;
+            take(header, &rest[..length])?;
             rest = &rest[length..];
         }
         Ok(())
     }
-}
-
-#[cfg(feature = "planted")]
-/// For the planted bug of not checking: makes the checksum whatever the bytes give.
-fn with_any_checksum(record: &[u8]) -> Vec<u8> {
-    use anser_core::record::RECORD_HEADER_BYTES;
-    let mut record = record.to_vec();
-    if record.len() >= RECORD_HEADER_BYTES {
-        let payload = super::block::u32_at(&record, RECORD_HEADER_BYTES - 4) as usize;
-        let end = RECORD_HEADER_BYTES.saturating_add(payload).min(record.len());
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&record[..4]), &record[8..end]);
-        record[4..8].copy_from_slice(&checksum.to_le_bytes());
-    }
-    record
 }

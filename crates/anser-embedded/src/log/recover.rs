@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anser_core::ports::clock::Clock;
 use anser_core::ports::disk::{Disk, DiskFile};
 use anser_core::ports::random::Random;
-use anser_model::Timeline;
+use anser_model::{Timeline, planted};
 
 use super::block::{BLOCK_BYTES, BlockHeader, SECTOR_BYTES, u64_at};
 use super::catalogue::{Catalogue, Segment, SegmentIndex};
@@ -26,7 +26,7 @@ use super::format;
 use super::group::Group;
 use super::heads::Heads;
 use super::heart::{Active, Heart, found_segment};
-use super::options::{LogOptions, planted};
+use super::options::LogOptions;
 use super::reader::{BlockReader, Found};
 use super::segment::{
     HeaderError, SEGMENT_FORMAT, SEGMENT_HEADER_BYTES, SegmentHeader, Spares, UNFINISHED_SUFFIX, file_name,
@@ -63,7 +63,7 @@ pub(crate) fn open(
     let files = found_files(&*disk, &options)?;
     let (timeline, mut recovered, opened) = match files {
         Some((timeline, files)) => {
-            let (opened, recovered) = recover(files, &options)?;
+            let (opened, recovered) = recover(files)?;
             (timeline, recovered, opened)
         }
         None => {
@@ -71,8 +71,7 @@ pub(crate) fn open(
             (timeline, Recovered { created: true, ..Recovered::default() }, opened)
         }
     };
-    let trusting = planted!(options, TrustBytes);
-    let catalogue = Arc::new(Catalogue::new(opened.segments, opened.heads.clone(), trusting));
+    let catalogue = Arc::new(Catalogue::new(opened.segments, opened.heads.clone()));
     let mut group = Group::new(options.block_full_bytes);
     group.begin(opened.active.salt, opened.active.end, opened.active.previous);
     let Opened { heads, active, unproven, .. } = opened;
@@ -213,7 +212,7 @@ fn damaged(file: &SegmentFile, offset: u64, what: impl Into<String>) -> OpenErro
     OpenError::Damaged { file: file_name(file.header.number), offset, what: what.into() }
 }
 
-fn recover(files: Vec<SegmentFile>, options: &LogOptions) -> Result<(Opened, Recovered), OpenError> {
+fn recover(files: Vec<SegmentFile>) -> Result<(Opened, Recovered), OpenError> {
     let mut recovered = Recovered { segments: files.len() as u64, ..Recovered::default() };
     let mut heads = files[0].header.heads.clone();
     let mut segments = VecDeque::with_capacity(files.len());
@@ -225,7 +224,7 @@ fn recover(files: Vec<SegmentFile>, options: &LogOptions) -> Result<(Opened, Rec
         }
         scan = Scan::begin(file);
         let end = next.map_or(file.header.file_bytes, |next| next.header.previous_end);
-        recovered.records += scan.run(file, end, &mut heads, options)?;
+        recovered.records += scan.run(file, end, &mut heads)?;
         if let Some(next) = next {
             scan.must_be_complete(file, &next.header)?;
         }
@@ -239,7 +238,7 @@ fn recover(files: Vec<SegmentFile>, options: &LogOptions) -> Result<(Opened, Rec
         });
     }
     let last = files.last().expect("there is a segment");
-    let cut_to = judge_tail(last, &scan, options)?;
+    let cut_to = judge_tail(last, &scan)?;
     recovered.cut_bytes = cut_to - scan.end;
     if recovered.cut_bytes > 0 {
         let (file, offset) = (file_name(last.header.number), scan.end);
@@ -276,18 +275,10 @@ impl Scan {
     }
 
     /// Accepts blocks up to `limit` or the first that is not one. Returns how many records they held.
-    fn run(
-        &mut self,
-        file: &SegmentFile,
-        limit: u64,
-        heads: &mut Heads,
-        options: &LogOptions,
-    ) -> Result<u64, OpenError> {
-        let trusting = planted!(options, TrustBytes);
+    fn run(&mut self, file: &SegmentFile, limit: u64, heads: &mut Heads) -> Result<u64, OpenError> {
         let limit = limit.min(file.header.file_bytes);
         let mut records = 0;
-        let mut reader =
-            BlockReader::new(&*file.file, file.header.salt, self.end, limit, CHUNK_BYTES).trusting(trusting);
+        let mut reader = BlockReader::new(&*file.file, file.header.salt, self.end, limit, CHUNK_BYTES);
         loop {
             let name = || format!("reading {}", file_name(file.header.number));
             let Found::Block(block) = reader.next().map_err(|error| trying(name())(error))? else {
@@ -329,7 +320,7 @@ impl Scan {
 
 /// Looks at what lies behind the accepted blocks of the last segment. Returns where its last byte
 /// that is not zero ends.
-fn judge_tail(file: &SegmentFile, scan: &Scan, options: &LogOptions) -> Result<u64, OpenError> {
+fn judge_tail(file: &SegmentFile, scan: &Scan) -> Result<u64, OpenError> {
     let mut cut_to = scan.end;
     let mut proof = None;
     for_each_sector(file, scan.end, |offset, sector| {
@@ -344,7 +335,7 @@ fn judge_tail(file: &SegmentFile, scan: &Scan, options: &LogOptions) -> Result<u
         }
     })?;
     if let Some((offset, synced_end)) = proof
-        && !planted!(options, CutDamage)
+        && !planted!(CutDamage)
     {
         let what = format!(
             "no block that was written here, yet the one at {offset} says that everything below \

@@ -20,7 +20,7 @@ pub use point::{BadPoint, Point, Then};
 use crate::chance::Chance;
 use crate::disk::Fault;
 use point::{Struck, TORN_FROM, name_of};
-use workload::{Bug, live};
+use workload::live;
 
 /// What the test command runs.
 pub const QUICK_POINTS: u64 = 50_000;
@@ -38,9 +38,6 @@ pub struct CrashConfig {
     pub points: u64,
     /// Threads to use. The result does not depend on it.
     pub threads: usize,
-    /// A bug to have on purpose.
-    #[cfg(feature = "planted")]
-    pub planted: Option<anser_embedded::log::Planted>,
 }
 
 impl CrashConfig {
@@ -50,15 +47,6 @@ impl CrashConfig {
             seed: 1,
             points: QUICK_POINTS,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            #[cfg(feature = "planted")]
-            planted: None,
-        }
-    }
-
-    fn bug(&self) -> Bug {
-        Bug {
-            #[cfg(feature = "planted")]
-            planted: self.planted,
         }
     }
 }
@@ -160,15 +148,15 @@ pub fn enumerate(config: &CrashConfig) -> CrashReport {
 
 /// Goes through one point, or where `point` is `None`, through the undisturbed life of the seed.
 pub fn show(config: &CrashConfig, point: Option<Point>) -> Result<(), Finding> {
-    let Some(point) = point else { return live(config.seed, None, config.bug()).map(|_| ()) };
-    let struck = Struck::live(config.seed, point.operation, point.fault, config.bug())?;
+    let Some(point) = point else { return live(config.seed, None).map(|_| ()) };
+    let struck = Struck::live(config.seed, point.operation, point.fault)?;
     struck.map_or(Ok(()), |struck| struck.go_through(&point).map(|_| ()))
 }
 
 /// All points of one seed, shared among threads by operation.
 fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
     let mut report = CrashReport::default();
-    let operations = match live(seed, None, config.bug()) {
+    let operations = match live(seed, None) {
         Ok((disk, ledger)) => {
             assert!(ledger.kept() > 0, "a life appends something");
             disk.operations()
@@ -188,7 +176,7 @@ fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
                     if operation >= operations {
                         return;
                     }
-                    let part = enumerate_operation(seed, operation, config.bug());
+                    let part = enumerate_operation(seed, operation);
                     parts.lock().expect("no thread panics while it adds").insert(operation, part);
                 }
             });
@@ -201,11 +189,11 @@ fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
     report
 }
 
-fn enumerate_operation(seed: u64, operation: u64, bug: Bug) -> CrashReport {
+fn enumerate_operation(seed: u64, operation: u64) -> CrashReport {
     let mut report = CrashReport::default();
     for fault in [Fault::Crash, Fault::Kill, Fault::IoError, Fault::NoSpace, Fault::ShortWrite] {
         let first = Point { operation, fault, survival: 0, then: Then::Check };
-        let struck = match Struck::live(seed, operation, fault, bug) {
+        let struck = match Struck::live(seed, operation, fault) {
             Ok(Some(struck)) => struck,
             Ok(None) => continue,
             Err(finding) => {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::finding::{Breach, Finding};
 use super::ledger::Ledger;
-use super::workload::{Bug, World, go_on, live};
+use super::workload::{World, go_on, live};
 use crate::chance::Chance;
 use crate::disk::{Fault, SimDisk, Survival};
 
@@ -112,7 +112,6 @@ impl FromStr for Point {
 /// A life up to its fault: many points begin with the same one.
 pub(crate) struct Struck {
     seed: u64,
-    bug: Bug,
     disk: SimDisk,
     ledger: Ledger,
 }
@@ -120,14 +119,14 @@ pub(crate) struct Struck {
 impl Struck {
     /// Lives until the fault, or to the end where it is one that the process survives. `None` where
     /// the fault found nothing to strike.
-    pub fn live(seed: u64, operation: u64, fault: Fault, bug: Bug) -> Result<Option<Self>, Finding> {
-        let (disk, ledger) = live(seed, Some((operation, fault)), bug)?;
-        Ok(disk.struck().is_some().then_some(Struck { seed, bug, disk, ledger }))
+    pub fn live(seed: u64, operation: u64, fault: Fault) -> Result<Option<Self>, Finding> {
+        let (disk, ledger) = live(seed, Some((operation, fault)))?;
+        Ok(disk.struck().is_some().then_some(Struck { seed, disk, ledger }))
     }
 
     /// Goes through one point. Returns how many operations its first recovery took.
     pub fn go_through(&self, point: &Point) -> Result<u64, Finding> {
-        let world = World::new(point.survivor(&self.disk), self.seed ^ point.operation, self.bug);
+        let world = World::new(point.survivor(&self.disk), self.seed ^ point.operation);
         let mut ledger = self.ledger.clone();
         match point.then {
             Then::Check => self.check(world, &mut ledger),
@@ -156,7 +155,7 @@ impl Struck {
             Fault::Kill => world.disk.killed(),
             _ => world.disk.crashed(Survival::Torn(point.survival + point.operation + 77)),
         };
-        Ok(World::new(disk, self.seed ^ 1, self.bug))
+        Ok(World::new(disk, self.seed ^ 1))
     }
 
     fn check(&self, world: World, ledger: &mut Ledger) -> Result<u64, Finding> {
@@ -177,7 +176,7 @@ impl Struck {
     }
 
     fn after_power_cut(&self, world: &World, salt: u64) -> World {
-        World::new(world.disk.crashed(Survival::Nothing), self.seed ^ salt, self.bug)
+        World::new(world.disk.crashed(Survival::Nothing), self.seed ^ salt)
     }
 
     /// Flips a bit below the synced end: under an open log, which must not serve it, and before the

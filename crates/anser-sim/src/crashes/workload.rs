@@ -36,24 +36,11 @@ pub(crate) struct World {
     options: LogOptions,
 }
 
-/// The bug that is to be found. There is none without the feature.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Bug {
-    #[cfg(feature = "planted")]
-    pub planted: Option<anser_embedded::log::Planted>,
-}
-
 impl World {
-    pub fn new(disk: SimDisk, seed: u64, bug: Bug) -> Self {
+    pub fn new(disk: SimDisk, seed: u64) -> Self {
         let mut options = LogOptions::new(SLOT_KEY);
         options.segment_bytes = SEGMENT_BYTES + Chance::of(&[seed, 1]).below(SEGMENT_SPREAD_KIB) * 1024;
         options.block_full_bytes = BLOCK_FULL_BYTES;
-        #[cfg(feature = "planted")]
-        {
-            options.planted = bug.planted;
-        }
-        #[cfg(not(feature = "planted"))]
-        let Bug {} = bug;
         let random = Arc::new(SimRandom::new(Chance::of(&[seed, 2]).number()));
         World { disk, random, clock: SimClock::new(UnixMillis(1)), options }
     }
@@ -79,8 +66,8 @@ impl World {
 }
 
 /// One life of a log. `fault` strikes at the operation with that number.
-pub(crate) fn live(seed: u64, fault: Option<(u64, Fault)>, bug: Bug) -> Result<(SimDisk, Ledger), Finding> {
-    let world = World::new(SimDisk::new(seed), seed, bug);
+pub(crate) fn live(seed: u64, fault: Option<(u64, Fault)>) -> Result<(SimDisk, Ledger), Finding> {
+    let world = World::new(SimDisk::new(seed), seed);
     if let Some((operation, fault)) = fault {
         world.disk.plan(operation, fault);
     }

@@ -1,0 +1,119 @@
+//! Bugs on purpose, for the proof that the harnesses would catch them.
+//!
+//! Production code asks with [`planted!`](crate::planted!) at the one line that each bug would spoil.
+//! Without the feature `planted` that is the constant `false`, and no shipped binary has any of it.
+
+/// Whether a bug is planted here: `planted!(SkipFsync)`. The constant `false` without the feature.
+#[cfg(not(feature = "planted"))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+/// Whether a bug is planted here: `planted!(SkipFsync)`. The constant `false` without the feature.
+#[cfg(feature = "planted")]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is($crate::planted::Bug::$bug)
+    };
+}
+
+#[cfg(feature = "planted")]
+pub use switch::{Bug, is, plant};
+
+#[cfg(feature = "planted")]
+mod switch {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// 0: none; else one more than the bug's number.
+    static PLANTED: AtomicU8 = AtomicU8::new(0);
+
+    /// Plants a bug in the whole process, or takes the one that is planted away.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.store(bug.map_or(0, |bug| bug as u8 + 1), Ordering::SeqCst);
+    }
+
+    /// Whether this bug is planted.
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.load(Ordering::Relaxed) == bug as u8 + 1
+    }
+
+    macro_rules! bugs {
+        ($($(#[doc = $doc:literal])+ $bug:ident = $name:literal,)+) => {
+            /// A bug that can be planted.
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            #[repr(u8)]
+            pub enum Bug { $($(#[doc = $doc])+ $bug,)+ }
+
+            impl Bug {
+                /// Every one of them.
+                pub const ALL: &[Bug] = &[$(Bug::$bug,)+];
+
+                /// Its name on a command line.
+                pub fn name(self) -> &'static str {
+                    match self { $(Bug::$bug => $name,)+ }
+                }
+
+                /// What it does.
+                pub fn what(self) -> &'static str {
+                    match self { $(Bug::$bug => concat!($($doc,)+).trim_ascii(),)+ }
+                }
+
+                /// The bug of that name.
+                pub fn named(name: &str) -> Option<Bug> {
+                    Bug::ALL.iter().copied().find(|bug| bug.name() == name)
+                }
+            }
+        };
+    }
+
+    bugs! {
+        /// Blocks of the log are written and acknowledged without a sync.
+        SkipFsync = "skip-fsync",
+        /// Neither a block's nor a record's checksum is looked at.
+        TrustBytes = "trust-bytes",
+        /// Damage below a synced end is cut away as if it were a torn tail.
+        CutDamage = "cut-damage",
+        /// Answers are released before their append is durable.
+        AckBeforeAppend = "ack-before-append",
+        /// The client id of a command is not looked up.
+        IgnoreClientId = "ignore-client-id",
+        /// A duplicate is answered before its first is durable.
+        DuplicateBeforeDurable = "duplicate-before-durable",
+        /// Answers leave before the events that were decided earlier.
+        AnswerOvertakesEvents = "answer-overtakes-events",
+        /// Reads are authorised by who was a member when the conversation was loaded.
+        StaleMembership = "stale-membership",
+        /// A client's cursor moves on an answer that is an error.
+        CursorMovesOnError = "cursor-moves-on-error",
+        /// After a failover the new owner numbers from where the stores are, not from the log's end.
+        ReuseN = "reuse-n",
+        /// An older flush overwrites the row of a message that was recalled meanwhile.
+        LateFlushUndoesRecall = "late-flush-undoes-recall",
+        /// The history and its checkpoint are written before the index.
+        HistoryBeforeIndex = "history-before-index",
+        /// Events are not kept back until the slot has answered the sync of an attach.
+        EventsBeforeSync = "events-before-sync",
+        /// An answer moves the cursor of a slot that still owes its heads.
+        CursorBeforeSynced = "cursor-before-synced",
+        /// A former member is told the head of today, not that of its removal.
+        TombstoneOfToday = "tombstone-of-today",
+        /// An edge does not tell its sessions that the core behind a slot is another one.
+        DropFanout = "drop-fanout",
+        /// An owner serves reads although its lease is over.
+        ReadPastLease = "read-past-lease",
+        /// A membership is appended before the home has noted its slot.
+        EnterLater = "enter-later",
+        /// A flush that failed is not written again.
+        ForgetFailedFlush = "forget-failed-flush",
+        /// A retried command gets a new client id, though the first may have been written.
+        RetryMintsAnew = "retry-mints-anew",
+        /// An append of unknown fate is taken for one that failed: no new reign, no reading back.
+        UnknownIsFailed = "unknown-is-failed",
+        /// A sync does not look at what is not folded yet.
+        SyncWithoutTail = "sync-without-tail",
+    }
+}
