@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anser_model::{
     AccountId, Change, ConversationFact, ConversationId, ConversationKind, DeviceId, Intervals, N, Ordinal,
-    Role, Seq, Slot, UnixMillis, Unread,
+    Role, Seq, Slot, UnixMillis, Unread, planted,
 };
 
 use crate::storage::StoredFact;
@@ -368,7 +368,9 @@ impl Conversation {
             member_count,
         }));
         touched.members.push(account);
-        self.rebuild_roster();
+        if !planted!(StaleMembership) {
+            self.rebuild_roster();
+        }
     }
 
     fn set_role(&mut self, account: AccountId, role: Role, touched: &mut Touched) {
@@ -443,6 +445,7 @@ impl Shared {
         };
         let head = match &member.tombstone {
             None => head,
+            Some(_) if planted!(TombstoneOfToday) => Head { role: None, ..head },
             Some(tombstone) => Head {
                 title: tombstone.title.clone(),
                 seq: tombstone.head,

@@ -76,7 +76,8 @@ impl RecordHeader {
             Some(after) => after == in_force && self.reign != in_force,
             None => self.reign == in_force,
         };
-        rules && self.first_n == last.next() && self.count > 0
+        let follows = self.first_n == last.next() || planted!(ReuseN);
+        rules && follows && self.count > 0
     }
 }
 

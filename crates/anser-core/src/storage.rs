@@ -66,7 +66,7 @@ struct FactSchema {
     seq: u64,
     #[prost(uint64, tag = "9")]
     ordinal: u64,
-    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 40")]
+    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 40, 41")]
     change: Option<ChangeSchema>,
 }
 
@@ -92,6 +92,8 @@ enum ChangeSchema {
     CredentialsRaised(CredentialsRaisedSchema),
     #[prost(fixed64, tag = "40")]
     SlotOpened(u64),
+    #[prost(bool, tag = "41")]
+    SlotClosed(bool),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -331,24 +333,31 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
             account_version: raised.account_version,
             device: (raised.device != 0).then_some((DeviceId(raised.device), raised.device_version)),
         },
-        ChangeSchema::SlotOpened(_) => return Err(StorageError::Impossible("conversation of a slot's fact")),
+        ChangeSchema::SlotOpened(_) | ChangeSchema::SlotClosed(_) => {
+            return Err(StorageError::Impossible("conversation of a slot's fact"));
+        }
     })
 }
 
 /// The recorded form of a slot's fact.
 pub fn encode_slot_fact(fact: &SlotFact) -> Bytes {
-    let SlotFact::Opened { after, at } = fact;
-    FactSchema { at: at.0, change: Some(ChangeSchema::SlotOpened(after.0)), ..FactSchema::default() }
-        .encode_to_vec()
-        .into()
+    let (at, change) = match fact {
+        SlotFact::Opened { after, at } => (at, ChangeSchema::SlotOpened(after.0)),
+        SlotFact::Closed { at } => (at, ChangeSchema::SlotClosed(true)),
+    };
+    FactSchema { at: at.0, change: Some(change), ..FactSchema::default() }.encode_to_vec().into()
 }
 
 /// Reads a recorded fact.
 pub fn decode_fact(bytes: &Bytes) -> Result<Fact, StorageError> {
     let schema = FactSchema::decode(bytes.clone())?;
     let change = schema.change.ok_or(StorageError::UnknownKind)?;
+    let at = UnixMillis(schema.at);
     if let ChangeSchema::SlotOpened(after) = change {
-        return Ok(Fact::Slot(SlotFact::Opened { after: Reign(after), at: UnixMillis(schema.at) }));
+        return Ok(Fact::Slot(SlotFact::Opened { after: Reign(after), at }));
+    }
+    if let ChangeSchema::SlotClosed(_) = change {
+        return Ok(Fact::Slot(SlotFact::Closed { at }));
     }
     let change = change_from(change)?;
     let cid = schema.cid.as_ref().try_into().map_err(|_| StorageError::Impossible("conversation id"))?;
@@ -465,6 +474,10 @@ pub(crate) mod tests {
         }
         let opened = SlotFact::Opened { after: Reign(9), at: UnixMillis(5) };
         assert_eq!(decode_fact(&encode_slot_fact(&opened)), Ok(Fact::Slot(opened)));
+        let closed = SlotFact::Closed { at: UnixMillis(6) };
+        let recorded = encode_slot_fact(&closed);
+        assert_eq!(decode_fact(&recorded), Ok(Fact::Slot(closed)));
+        assert_eq!(recorded[..], [0x10, 6, 0xc8, 2, 1], "recorded so for ever");
     }
 
     #[test]

@@ -26,6 +26,12 @@ pub enum SlotFact {
         /// When it began, by the new owner's clock.
         at: UnixMillis,
     },
+    /// The reign in force ended by itself: nothing of it follows, and whoever opens next need not wait
+    /// for its lease.
+    Closed {
+        /// When.
+        at: UnixMillis,
+    },
 }
 
 /// A fact about one conversation.

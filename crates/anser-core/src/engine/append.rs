@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anser_model::change::CommandKey;
-use anser_model::{Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal};
+use anser_model::{Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal, planted};
 
 use super::messages::{Answer, Effect, Event, Released, ReplyTo};
 use super::{FACTS_PER_RECORD, NO_SPACE_BACKOFF_MS, Phase, RECORD_SOFT_BYTES, RECORDS_IN_FLIGHT, SlotEngine};
@@ -18,8 +18,8 @@ pub(super) struct Pipeline {
     /// Encoded facts of the record that is being formed.
     forming: Vec<u8>,
     forming_count: u32,
-    /// The last n of each record under way, oldest first.
-    in_flight: VecDeque<N>,
+    /// The last n of each record under way, oldest first, and when it was sent.
+    in_flight: VecDeque<(N, u64)>,
     /// Answers and events, each with the n that must be durable first; never decreasing.
     held: VecDeque<(N, Released)>,
 }
@@ -33,6 +33,25 @@ impl Pipeline {
 
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.forming_count == 0
+    }
+
+    /// Nothing is under way, and nothing waits to be told.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_idle() && self.held.is_empty()
+    }
+
+    /// Nobody is told any more what became of it: it may have taken effect.
+    pub(super) fn drop_held(&mut self, effects: &mut Vec<Effect>) {
+        let answers = self.held.drain(..).filter_map(|(_, released)| match released {
+            Released::Answer { reply, .. } => {
+                Some(Released::Answer { reply, answer: Err(Refusal::UnknownOutcome) })
+            }
+            Released::Event(_) => None,
+        });
+        let answers: Vec<Released> = answers.collect();
+        if !answers.is_empty() {
+            effects.push(Effect::Release(answers));
+        }
     }
 
     fn hold(&mut self, wait_for: N, released: Released) {
@@ -84,6 +103,14 @@ impl SlotEngine {
         self.pipeline.hold(self.newest, Released::Answer { reply, answer });
     }
 
+    /// Answers a command that was done before, by the same rule.
+    pub(super) fn answer_known(&mut self, reply: ReplyTo, answer: Result<Answer, Refusal>) {
+        if planted!(DuplicateBeforeDurable) {
+            return self.pipeline.held.push_front((N(0), Released::Answer { reply, answer }));
+        }
+        self.answer(reply, answer);
+    }
+
     /// Refuses without looking at any state, so without waiting for it.
     pub(super) fn refuse_now(&mut self, reply: ReplyTo, refusal: Refusal, effects: &mut Vec<Effect>) {
         effects.push(Effect::Release(vec![Released::Answer { reply, answer: Err(refusal) }]));
@@ -107,16 +134,23 @@ impl SlotEngine {
             must_understand: true,
         };
         assert_eq!(header.last_n(), self.newest, "a record holds everything decided and nothing else");
-        self.pipeline.in_flight.push_back(self.newest);
+        self.pipeline.in_flight.push_back((self.newest, self.monotonic_ms));
         effects.push(Effect::Append(Record { header, payload }));
     }
 
     /// Lets go of everything whose n is durable, in order.
     pub(super) fn release(&mut self, effects: &mut Vec<Effect>) {
-        let durable = self.durable;
+        if !self.lease_holds() {
+            return;
+        }
+        let durable = if planted!(AckBeforeAppend) { self.newest } else { self.durable };
         let ready = self.pipeline.held.iter().take_while(|(wait_for, _)| *wait_for <= durable).count();
         if ready > 0 {
-            effects.push(Effect::Release(self.pipeline.held.drain(..ready).map(|(_, r)| r).collect()));
+            let mut released: Vec<Released> = self.pipeline.held.drain(..ready).map(|(_, r)| r).collect();
+            if planted!(AnswerOvertakesEvents) {
+                released.sort_by_key(|released| matches!(released, Released::Event(_)));
+            }
+            effects.push(Effect::Release(released));
         }
     }
 
@@ -133,6 +167,7 @@ impl SlotEngine {
                 effects.push(Effect::Halt(why));
             }
             (Phase::Opening, result) => self.opened(through, result, effects),
+            (Phase::Closing, _) => self.closed(effects),
             (Phase::Draining { .. }, result) => {
                 self.pipeline.in_flight.pop_front();
                 if result.is_err_and(|error| !matches!(error, AppendError::NoSpace(_))) {
@@ -141,11 +176,15 @@ impl SlotEngine {
                 self.drained(effects);
             }
             (_, Ok(())) => {
-                let oldest = self.pipeline.in_flight.pop_front();
-                assert_eq!(oldest, Some(through), "appends resolve in order");
+                let (oldest, sent_ms) = self.pipeline.in_flight.pop_front().expect("it was sent");
+                assert_eq!(oldest, through, "appends resolve in order");
+                self.verified_at_ms = self.verified_at_ms.max(sent_ms);
                 assert!(through > self.durable, "durability only grows");
                 self.durable = through;
                 self.admit_waiting(effects);
+            }
+            (_, Err(AppendError::Fenced { in_force, .. })) if self.is_deposed_by(in_force) => {
+                self.deposed(in_force, effects);
             }
             (_, Err(error)) => self.append_failed(error, effects),
         }
@@ -153,7 +192,7 @@ impl SlotEngine {
 
     /// An append failed: everything that was decided ahead of it never happened, as far as is known.
     fn append_failed(&mut self, error: AppendError, effects: &mut Vec<Effect>) {
-        let no_space = matches!(error, AppendError::NoSpace(_));
+        let no_space = matches!(error, AppendError::NoSpace(_)) || planted!(UnknownIsFailed);
         let refusal = if no_space { Refusal::StorageFull } else { Refusal::UnknownOutcome };
         self.pipeline.in_flight.pop_front();
         if no_space {
@@ -166,9 +205,12 @@ impl SlotEngine {
     }
 
     /// Drops everything that rests on facts which are not durable, and answers whoever waits for it.
-    fn abandon_speculation(&mut self, refusal: &Refusal, effects: &mut Vec<Effect>) {
+    pub(super) fn abandon_speculation(&mut self, refusal: &Refusal, effects: &mut Vec<Effect>) {
         let mut released = Vec::new();
-        for (_, held) in self.pipeline.held.drain(..) {
+        // What is durable is still to be told, and waits for nothing but the lease.
+        let durable = self.durable;
+        let told = self.pipeline.held.iter().take_while(|(wait_for, _)| *wait_for <= durable).count();
+        for (_, held) in self.pipeline.held.drain(told..) {
             if let Released::Answer { reply, .. } = held {
                 released.push(Released::Answer { reply, answer: Err(refusal.clone()) });
             }

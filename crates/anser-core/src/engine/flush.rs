@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anser_model::{ConversationId, N, UnixMillis};
+use anser_model::{ConversationId, N, UnixMillis, planted};
 
 use super::commands::day_of;
 use super::messages::Effect;
@@ -22,6 +22,8 @@ pub(super) struct Flushing {
     wanted: bool,
     /// Through which n the one under way goes.
     through: Option<N>,
+    /// The second half of the one under way, while the first is.
+    second: Option<Effect>,
     /// What the one under way writes, to be written again should it fail.
     cids: Vec<ConversationId>,
     members: Vec<(ConversationId, anser_model::AccountId)>,
@@ -73,9 +75,12 @@ impl SlotEngine {
         assert_eq!(self.newest, self.durable, "with nothing under way, what is decided is durable");
         self.flushing.wanted = false;
         self.flushing.through = Some(self.newest);
-        let index = self.index_batch();
-        let history = self.history_batch();
-        effects.push(Effect::Flush { index, history });
+        let index = Effect::FlushIndex(self.index_batch());
+        let history = Effect::FlushHistory(self.history_batch());
+        // The index first: what the history's checkpoint covers must be in both.
+        let (first, second) = if planted!(HistoryBeforeIndex) { (history, index) } else { (index, history) };
+        effects.push(first);
+        self.flushing.second = Some(second);
         self.admit_waiting(effects);
     }
 
@@ -123,7 +128,14 @@ impl SlotEngine {
     }
 
     pub(super) fn flushed(&mut self, through: N, result: Result<(), StoreError>, effects: &mut Vec<Effect>) {
-        assert_eq!(self.flushing.through.take(), Some(through), "one flush is under way at a time");
+        assert_eq!(self.flushing.through, Some(through), "one flush is under way at a time");
+        let second = self.flushing.second.take();
+        if result.is_ok()
+            && let Some(second) = second
+        {
+            return effects.push(second);
+        }
+        self.flushing.through = None;
         match result {
             Ok(()) => {
                 self.index_folded = self.index_folded.max(through);
@@ -150,6 +162,9 @@ impl SlotEngine {
     }
 
     fn mark_dirty_again(&mut self) {
+        if planted!(ForgetFailedFlush) {
+            return;
+        }
         for cid in std::mem::take(&mut self.flushing.cids) {
             if let Some(cached) = self.conversations.get_mut(&cid) {
                 cached.dirty = true;

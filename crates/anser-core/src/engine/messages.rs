@@ -68,6 +68,15 @@ impl std::fmt::Display for ReplyTo {
     }
 }
 
+/// What the time is, when an input is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// By the wall clock.
+    pub wall: UnixMillis,
+    /// Milliseconds by a clock that is never set and counts suspend.
+    pub monotonic_ms: u64,
+}
+
 /// What an engine starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
@@ -123,17 +132,26 @@ pub enum Input {
         /// What it said.
         result: Result<Fetched, StoreError>,
     },
-    /// A flush ended.
+    /// A fold ended: of the index, or of the history.
     Flushed {
         /// Through which n.
         through: N,
-        /// Whether index and history took it.
+        /// Whether the store took it.
         result: Result<(), StoreError>,
     },
     /// Time went on.
     Tick,
     /// Fold what is durable without waiting for it to age.
     FlushNow,
+    /// The log was asked for the slot's head: a heartbeat, where others may take the slot over.
+    Verified {
+        /// When it was asked, by the monotonic clock.
+        asked_at_ms: u64,
+        /// What it said.
+        head: SlotHead,
+    },
+    /// End the reign in good order. Said once.
+    Close,
 }
 
 /// What somebody asks of a conversation, or of a slot.
@@ -240,17 +258,21 @@ pub enum Effect {
         /// What to do there.
         command: Command,
     },
-    /// Fold into the index, then into the history; answer with [`Input::Flushed`].
-    Flush {
-        /// For the index.
-        index: IndexBatch,
-        /// For the history.
-        history: HistoryBatch,
-    },
+    /// Fold into the index; answer with [`Input::Flushed`].
+    FlushIndex(IndexBatch),
+    /// Fold into the history; answer with [`Input::Flushed`].
+    FlushHistory(HistoryBatch),
     /// Durable now: answers and events, in this order.
     Release(Vec<Released>),
     /// The medium failed: nothing may be acknowledged any more, the process must exit.
     Halt(String),
+    /// Another reign is in force: this engine answers nobody any more, and may be dropped.
+    Deposed {
+        /// Which one.
+        in_force: Reign,
+    },
+    /// The reign has ended in good order: this engine may be dropped.
+    Closed,
 }
 
 /// What became durable.

@@ -3,12 +3,14 @@
 //! Inputs go in one at a time through [`SlotEngine::step`]; after each drained batch of them
 //! [`SlotEngine::settle`] turns what was decided into one record. Effects come out; what they lead to
 //! comes back as an input. Every answer and event waits until what it looked at is durable, in one
-//! ordered queue.
+//! ordered queue. The same inputs give the same effects in the same order: no map here has an order
+//! of its own.
 //!
 //! - [`open`]: a reign begins, and the tail is read back
 //! - [`commands`]: idempotency, prefetching, parking, deciding
 //! - [`append`]: records under way, held answers, failed appends
 //! - [`flush`]: folding the tail into the stores, and forgetting
+//! - [`reign`]: leases, heartbeats, and how a reign ends
 //! - [`queries`]: pages, members, heads for sync, homes
 
 mod append;
@@ -18,8 +20,9 @@ mod flush;
 mod messages;
 mod open;
 mod queries;
+mod reign;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use anser_model::{AccountId, ConversationId, N, Reign, Slot, SlotKey, Timeline, UnixMillis};
@@ -30,8 +33,8 @@ use self::commands::Parked;
 use self::flush::Flushing;
 use self::messages::Work;
 pub use self::messages::{
-    Accepted, Answer, AskId, Effect, Event, Fetch, FetchId, Fetched, HomeView, Input, Members, Page, Query,
-    Released, ReplyTo, Start,
+    Accepted, Answer, AskId, Effect, Event, Fetch, FetchId, Fetched, HomeView, Input, Members, Now, Page,
+    Query, Released, ReplyTo, Start,
 };
 use crate::storage::StoredFact;
 
@@ -46,6 +49,9 @@ pub struct EngineConfig {
     pub slot_key: SlotKey,
     /// Conversations kept in memory beyond those that must be.
     pub conversations_kept: usize,
+    /// Whether others may take the slot over: then it serves only while its lease lasts. Where the log
+    /// is locked exclusively there is no lease, no heartbeat and no wait.
+    pub leased: bool,
 }
 
 /// Work that may wait for one conversation before more is refused.
@@ -70,6 +76,10 @@ pub const TAIL_FACTS_MAX: usize = 400_000;
 pub const NO_SPACE_BACKOFF_MS: u64 = 1_000;
 /// How long an ask of another slot may go unanswered.
 pub const ASK_TIMEOUT_MS: u64 = 5_000;
+/// How long an owner serves after it last knew that it rules.
+pub const LEASE_MS: u64 = 3_000;
+/// By how much the clocks of two nodes may differ over one lease.
+pub const LEASE_GRACE_MS: u64 = 300;
 /// Bytes of records read from the log in one step of opening.
 pub const REPLAY_CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// Accounts remembered as having entered the slot.
@@ -91,9 +101,16 @@ enum Phase {
     Replaying,
     /// Loading the conversations that the tail touches.
     Loading,
+    /// Waiting until the lease of the reign before is over for certain.
+    Succeeding {
+        /// Until then, by the monotonic clock.
+        until_ms: u64,
+    },
     /// Ruling.
     Open,
-    /// The medium failed, or somebody else rules: nothing is served.
+    /// The `Closed` record is under way.
+    Closing,
+    /// The medium failed, or somebody else rules, or the reign was closed: nothing is served.
     Stopped,
 }
 
@@ -112,18 +129,24 @@ pub struct SlotEngine {
     history_folded: N,
     /// The time of the newest fact: time never steps back within a slot.
     latest: UnixMillis,
-    conversations: HashMap<ConversationId, Cached>,
+    /// The monotonic time of the newest input.
+    monotonic_ms: u64,
+    /// When what last proved that this reign is in force was asked for, by the monotonic clock.
+    verified_at_ms: u64,
+    /// The reign is to end: nothing new is taken.
+    closing: bool,
+    conversations: BTreeMap<ConversationId, Cached>,
     /// Facts above `history_folded`, in order.
     tail: VecDeque<Arc<StoredFact>>,
-    parked: HashMap<ConversationId, Parked>,
+    parked: BTreeMap<ConversationId, Parked>,
     /// Parked work that could go on but for a flush being taken or a full pipeline.
     resumable: Vec<ConversationId>,
     waiting: VecDeque<Work>,
     pipeline: Pipeline,
     flushing: Flushing,
     fetches: BTreeMap<FetchId, PendingFetch>,
-    asks: HashMap<AskId, PendingAsk>,
-    entered: HashSet<AccountId>,
+    asks: BTreeMap<AskId, PendingAsk>,
+    entered: BTreeSet<AccountId>,
     next_fetch: u64,
     next_ask: u64,
     clock: u64,
@@ -172,16 +195,19 @@ impl SlotEngine {
             index_folded: N(0),
             history_folded: N(0),
             latest: UnixMillis(0),
-            conversations: HashMap::new(),
+            monotonic_ms: 0,
+            verified_at_ms: 0,
+            closing: false,
+            conversations: BTreeMap::new(),
             tail: VecDeque::new(),
-            parked: HashMap::new(),
+            parked: BTreeMap::new(),
             resumable: Vec::new(),
             waiting: VecDeque::new(),
             pipeline: Pipeline::default(),
             flushing: Flushing::default(),
             fetches: BTreeMap::new(),
-            asks: HashMap::new(),
-            entered: HashSet::new(),
+            asks: BTreeMap::new(),
+            entered: BTreeSet::new(),
             next_fetch: 0,
             next_ask: 0,
             clock: 0,
@@ -210,9 +236,10 @@ impl SlotEngine {
         self.pipeline.is_idle() && self.tail.is_empty() && self.waiting.is_empty() && self.parked.is_empty()
     }
 
-    /// Takes one input. `now` is the wall clock.
-    pub fn step(&mut self, input: Input, now: UnixMillis, effects: &mut Vec<Effect>) {
-        self.latest = self.latest.max(now);
+    /// Takes one input. `now` was read after it came.
+    pub fn step(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
+        self.latest = self.latest.max(now.wall);
+        self.monotonic_ms = self.monotonic_ms.max(now.monotonic_ms);
         match input {
             Input::Start(start) => self.start(start, effects),
             Input::Command { reply, command } => {
@@ -226,6 +253,8 @@ impl SlotEngine {
             Input::Flushed { through, result } => self.flushed(through, result, effects),
             Input::Tick => self.tick(effects),
             Input::FlushNow => self.flush_now(effects),
+            Input::Verified { asked_at_ms, head } => self.verified(asked_at_ms, head, effects),
+            Input::Close => self.close(effects),
         }
     }
 
@@ -236,17 +265,21 @@ impl SlotEngine {
         self.take_flush(effects);
         self.submit(effects);
         self.release(effects);
+        self.close_when_idle(effects);
     }
 
     /// Queues work until the slot is open and no flush is being taken, else does it now.
     fn accept(&mut self, work: Work, effects: &mut Vec<Effect>) {
         match self.phase {
+            _ if self.closing => self.refuse_now(work.reply, anser_model::Refusal::Unavailable, effects),
             Phase::Open
                 if self.waiting.is_empty() && !self.flushing.is_wanted() && !self.pipeline.is_full() =>
             {
                 self.admit(work, effects);
             }
-            Phase::Stopped => self.refuse_now(work.reply, anser_model::Refusal::Unavailable, effects),
+            Phase::Closing | Phase::Stopped => {
+                self.refuse_now(work.reply, anser_model::Refusal::Unavailable, effects)
+            }
             _ if self.waiting.len() >= WAITING_FOR_SLOT => {
                 self.refuse_now(work.reply, anser_model::Refusal::Overloaded, effects);
             }
@@ -271,6 +304,7 @@ impl SlotEngine {
         self.expire_asks(effects);
         self.flush_due(self.latest);
         self.retry_open(effects);
+        self.succeed(effects);
     }
 
     fn fetch(&mut self, fetch: Fetch, purpose: FetchFor, effects: &mut Vec<Effect>) -> FetchId {

@@ -1,5 +1,6 @@
 //! A reign begins: `Opened` fences every earlier one, then the log says what landed, and the tail that
-//! the stores do not hold yet is folded into memory again. A failed append comes back here.
+//! the stores do not hold yet is folded into memory again. A failed append comes back here. How a reign
+//! ends is in [`super::reign`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use anser_model::{ConversationId, Fact, N, Refusal, Reign, SlotFact};
 
 use super::cache::Cached;
 use super::messages::{Effect, Fetch, Fetched, Start};
-use super::{FetchFor, Phase, SlotEngine};
+use super::{FetchFor, LEASE_GRACE_MS, LEASE_MS, Phase, SlotEngine};
 use crate::conversation::Conversation;
 use crate::ports::StoreError;
 use crate::ports::log::{AppendError, LogError};
@@ -25,6 +26,20 @@ pub(super) struct Replay {
     from: N,
     /// n of the last durable fact.
     to: N,
+    /// n of the first fact that the history did not hold when the reading began.
+    tail_from: N,
+    /// The slot was given to this owner: it opens after whoever rules. Else it goes on only if nobody
+    /// opened meanwhile.
+    given: bool,
+    /// When the opening was sent, by the monotonic clock.
+    sent_ms: u64,
+    /// Whether the reign before ours ended by itself, as far as is known.
+    closed: bool,
+    /// n of our `Opened`, and when it was known to be durable, by the monotonic clock.
+    opened: N,
+    pub(super) resolved_ms: u64,
+    /// The oldest n that the log had when the slot was given to this owner.
+    first: N,
     /// The opening could not be appended, and waits for another try.
     put_off: bool,
     /// Conversations to load, in the order asked for.
@@ -45,6 +60,8 @@ impl SlotEngine {
         self.durable = start.head.last;
         self.newest = start.head.last;
         self.replay.after = start.head.reign;
+        self.replay.given = true;
+        self.replay.first = start.head.first;
         self.next_nonce = Some(start.nonce);
         // An answer to a question of an earlier reign must not pass for one to ours.
         self.next_ask = start.nonce.0;
@@ -70,18 +87,31 @@ impl SlotEngine {
     /// Opens again after an append of unknown fate: under the next nonce, after the reign that failed.
     pub(super) fn reopen(&mut self, effects: &mut Vec<Effect>) {
         self.replay.after = self.reign;
-        // A nonce must differ from every earlier one; it follows from the failed reign and where it failed.
+        self.replay.given = false;
+        self.next_nonce = Some(self.nonce_after(self.reign));
+        self.append_opened(effects);
+    }
+
+    /// A nonce must differ from every earlier one; it follows from the reign before it and from where
+    /// and when that ended.
+    fn nonce_after(&self, reign: Reign) -> Reign {
+        let last = self.next_nonce.unwrap_or_default();
         let mixed = self.config.slot_key.hash128(
             b"reign",
-            &[&self.reign.0.to_le_bytes(), &self.newest.0.to_le_bytes(), &self.latest.0.to_le_bytes()],
+            &[
+                &reign.0.to_le_bytes(),
+                &last.0.to_le_bytes(),
+                &self.newest.0.to_le_bytes(),
+                &self.latest.0.to_le_bytes(),
+            ],
         );
-        self.next_nonce = Some(Reign((mixed as u64).max(1)));
-        self.append_opened(effects);
+        Reign((mixed as u64).max(1))
     }
 
     fn append_opened(&mut self, effects: &mut Vec<Effect>) {
         self.phase = Phase::Opening;
         self.replay.put_off = false;
+        self.replay.sent_ms = self.monotonic_ms;
         let reign = self.next_nonce.expect("a reign is opened under a nonce");
         let mut payload = Vec::new();
         let opened = SlotFact::Opened { after: self.replay.after, at: self.latest };
@@ -101,18 +131,22 @@ impl SlotEngine {
     pub(super) fn opened(&mut self, through: N, result: Result<(), AppendError>, effects: &mut Vec<Effect>) {
         match result {
             Ok(()) => {
-                self.reign = self.next_nonce.take().expect("the nonce of the opening");
-                self.durable = through;
-                self.replay_tail(effects);
+                let reign = self.next_nonce.take().expect("the nonce of the opening");
+                self.reign_begins(reign, through, effects);
             }
             Err(AppendError::Fenced { in_force, last, .. }) => {
-                // What was under way when we lost track has landed before us: open after it.
-                if in_force == self.next_nonce.unwrap_or_default() {
-                    self.reign = in_force;
+                if Some(in_force) == self.next_nonce {
+                    // An earlier try has landed.
                     self.next_nonce = None;
-                    self.durable = last;
-                    self.replay_tail(effects);
+                    self.reign_begins(in_force, last, effects);
+                } else if !self.replay.given && in_force != self.replay.after {
+                    self.deposed(in_force, effects);
                 } else {
+                    // Somebody opened meanwhile, or what was under way when we lost track has landed before
+                    // us: open after it.
+                    if in_force != self.replay.after {
+                        self.next_nonce = Some(self.nonce_after(in_force));
+                    }
                     self.replay.after = in_force;
                     self.durable = last;
                     self.newest = last;
@@ -125,6 +159,17 @@ impl SlotEngine {
             }
             Err(AppendError::Broken(_)) => unreachable!("a broken log halts before"),
         }
+    }
+
+    fn reign_begins(&mut self, reign: Reign, opened: N, effects: &mut Vec<Effect>) {
+        self.reign = reign;
+        self.durable = opened;
+        self.replay.opened = opened;
+        self.replay.resolved_ms = self.monotonic_ms;
+        self.verified_at_ms = self.replay.sent_ms;
+        // The first reign follows nobody's.
+        self.replay.closed = self.replay.after == Reign(0) || !self.replay.given;
+        self.replay_tail(effects);
     }
 
     /// Tries an opening again that could not be appended.
@@ -146,7 +191,13 @@ impl SlotEngine {
     pub(super) fn replay_tail(&mut self, effects: &mut Vec<Effect>) {
         assert!(self.tail.is_empty() && self.conversations.is_empty(), "speculation was dropped before");
         self.newest = self.durable;
-        self.replay.from = self.history_folded.next();
+        self.replay.tail_from = self.history_folded.next();
+        self.replay.from = self.replay.tail_from;
+        if self.config.leased && !self.replay.closed {
+            // What the reign before ended with tells whether its lease must be waited for.
+            let before = N(self.replay.opened.0 - 1).max(self.replay.first);
+            self.replay.from = self.replay.from.min(before);
+        }
         self.replay.to = self.durable;
         self.read_on(effects);
     }
@@ -196,6 +247,12 @@ impl SlotEngine {
             }
             match decode_fact(&encoded).map_err(|error| error.to_string())? {
                 Fact::Slot(SlotFact::Opened { at, .. }) => self.latest = self.latest.max(at),
+                Fact::Slot(SlotFact::Closed { at }) => {
+                    self.latest = self.latest.max(at);
+                    self.replay.closed |= n.next() == self.replay.opened;
+                }
+                // Read for what stands behind it.
+                Fact::Conversation(_) if n < self.replay.tail_from => {}
                 Fact::Conversation(fact) => {
                     self.latest = self.latest.max(fact.at);
                     let slot = self.config.slot;
@@ -248,7 +305,9 @@ impl SlotEngine {
 
     fn rule(&mut self, effects: &mut Vec<Effect>) {
         self.drop_folded_tail();
-        self.phase = Phase::Open;
-        self.admit_waiting(effects);
+        let wait_ms = if self.config.leased && !self.replay.closed { LEASE_MS + LEASE_GRACE_MS } else { 0 };
+        self.replay.closed = true;
+        self.phase = Phase::Succeeding { until_ms: self.replay.resolved_ms + wait_ms };
+        self.succeed(effects);
     }
 }

@@ -1,11 +1,11 @@
 //! Questions: pages, members, heads for sync, homes. Each goes through [`authorize`], shows what is
 //! durable by the time it is answered, and overlays memory on the stores.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anser_model::limits::PAGE_MESSAGES;
-use anser_model::{AccountId, ConversationId, N, Refusal, Seq};
+use anser_model::{AccountId, ConversationId, N, Refusal, Seq, planted};
 
 use super::commands::{Attempt, Need};
 use super::messages::{
@@ -208,10 +208,11 @@ impl SlotEngine {
             Err(_) => return self.refuse_now(reply, Refusal::Unavailable, effects),
         };
         let mut heads = Vec::with_capacity(rows.len());
-        let mut in_memory = HashSet::new();
+        let mut in_memory = BTreeSet::new();
         for (&cid, cached) in &self.conversations {
             // The stores held everything up to `folded` when they were asked.
-            if cached.state.shared.n_newest > folded || !cached.dirty_members.is_empty() {
+            let is_newer = cached.state.shared.n_newest > folded || !cached.dirty_members.is_empty();
+            if is_newer && !planted!(SyncWithoutTail) {
                 in_memory.insert(cid);
                 if cached.state.n_for(account) > after {
                     heads.extend(cached.state.head_for(account));

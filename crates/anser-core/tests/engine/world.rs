@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anser_core::engine::{
-    Answer, Effect, EngineConfig, Event, Fetch, Fetched, Input, Query, Released, ReplyTo, SlotEngine, Start,
+    Answer, Effect, EngineConfig, Event, Fetch, Fetched, Input, Now, Query, Released, ReplyTo, SlotEngine,
+    Start,
 };
 use anser_core::ports::StoreError;
 use anser_core::ports::history::{FactRow, HistoryBatch, KeyRow};
@@ -179,7 +180,13 @@ impl World {
         if self.engines.contains_key(&slot) {
             return;
         }
-        let config = EngineConfig { slot, timeline: TIMELINE, slot_key: self.key, conversations_kept: 1 };
+        let config = EngineConfig {
+            slot,
+            timeline: TIMELINE,
+            slot_key: self.key,
+            conversations_kept: 1,
+            leased: false,
+        };
         let durable = self.durable.entry(slot).or_default();
         self.nonce += 1;
         let start = Start {
@@ -225,13 +232,10 @@ impl World {
             }
         }
         for (_, effect) in self.others.extract_if(.., |(owner, _)| *owner == slot) {
-            if let Effect::Flush { index, history } = effect
-                && self.dice.one_in(2)
-            {
-                durable.flush_index(index);
-                if self.dice.one_in(2) {
-                    durable.flush_history(history);
-                }
+            match effect {
+                Effect::FlushIndex(batch) if self.dice.one_in(2) => durable.flush_index(batch),
+                Effect::FlushHistory(batch) if self.dice.one_in(2) => durable.flush_history(batch),
+                _ => {}
             }
         }
         self.inputs.remove(&slot);
@@ -299,7 +303,7 @@ impl World {
             return;
         };
         for input in queue.drain(..batch.min(queue.len())) {
-            engine.step(input, self.now, &mut effects);
+            engine.step(input, Now { wall: self.now, monotonic_ms: self.now.0 }, &mut effects);
         }
         engine.settle(&mut effects);
         for effect in effects {
@@ -374,15 +378,21 @@ impl World {
                 .collect())),
             Effect::Fetch { id, .. } if fails => Input::Fetched { fetch: id, result: Err(away()) },
             Effect::Fetch { id, fetch } => Input::Fetched { fetch: id, result: Ok(durable.fetch(fetch)) },
-            Effect::Flush { index, history } => {
-                let through = index.through;
-                durable.flush_index(index);
-                if fails {
-                    Input::Flushed { through, result: Err(away()) }
-                } else {
-                    durable.flush_history(history);
-                    Input::Flushed { through, result: Ok(()) }
-                }
+            Effect::FlushIndex(IndexBatch { through, .. })
+            | Effect::FlushHistory(HistoryBatch { through, .. })
+                if fails =>
+            {
+                Input::Flushed { through, result: Err(away()) }
+            }
+            Effect::FlushIndex(batch) => {
+                let through = batch.through;
+                durable.flush_index(batch);
+                Input::Flushed { through, result: Ok(()) }
+            }
+            Effect::FlushHistory(batch) => {
+                let through = batch.through;
+                durable.flush_history(batch);
+                Input::Flushed { through, result: Ok(()) }
             }
             _ => unreachable!("taken before"),
         };

@@ -15,73 +15,85 @@ pub const LOG_KEPT_MS: u64 = 120_000;
 /// How often the log is trimmed.
 const TRIM_INTERVAL_MS: u64 = 30_000;
 
-/// Folds what the slots of one worker flush: one transaction at a time, with all that waits.
+/// Folds what the slots of one worker flush: one transaction of each store at a time, with all that waits.
 pub(super) struct Flusher {
     index: Arc<dyn Index>,
     history: Arc<dyn History>,
-    waiting: Vec<(Slot, IndexBatch, HistoryBatch)>,
-    under_way: Option<PortFuture<Vec<(Slot, Input)>>>,
+    index_waiting: Vec<IndexBatch>,
+    history_waiting: Vec<HistoryBatch>,
+    index_folding: Option<Folding>,
+    history_folding: Option<Folding>,
 }
+
+type Folding = PortFuture<Vec<(Slot, Input)>>;
 
 impl Flusher {
     pub(super) fn new(index: Arc<dyn Index>, history: Arc<dyn History>) -> Self {
-        Flusher { index, history, waiting: Vec::new(), under_way: None }
+        Flusher {
+            index,
+            history,
+            index_waiting: Vec::new(),
+            history_waiting: Vec::new(),
+            index_folding: None,
+            history_folding: None,
+        }
     }
 
-    pub(super) fn add(&mut self, slot: Slot, index: IndexBatch, history: HistoryBatch) {
-        self.waiting.push((slot, index, history));
+    pub(super) fn add_index(&mut self, batch: IndexBatch) {
+        self.index_waiting.push(batch);
+    }
+
+    pub(super) fn add_history(&mut self, batch: HistoryBatch) {
+        self.history_waiting.push(batch);
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.under_way.is_some()
+        self.index_folding.is_some() || self.history_folding.is_some()
     }
 
-    /// Begins with everything that waits, unless something is under way.
+    /// Begins with everything that waits, unless the store is at it.
     pub(super) fn begin(&mut self) {
-        if self.is_busy() || self.waiting.is_empty() {
-            return;
+        if self.index_folding.is_none() && !self.index_waiting.is_empty() {
+            let batches = std::mem::take(&mut self.index_waiting);
+            let ends = batches.iter().map(|batch| (batch.slot, batch.through)).collect();
+            self.index_folding = Some(folding(ends, self.index.flush(batches)));
         }
-        let mut ends = Vec::new();
-        let mut index_batches = Vec::new();
-        let mut history_batches = Vec::new();
-        for (slot, index, history) in self.waiting.drain(..) {
-            ends.push((slot, index.through));
-            index_batches.push(index);
-            history_batches.push(history);
+        if self.history_folding.is_none() && !self.history_waiting.is_empty() {
+            let batches = std::mem::take(&mut self.history_waiting);
+            let ends = batches.iter().map(|batch| (batch.slot, batch.through)).collect();
+            self.history_folding = Some(folding(ends, self.history.flush(batches)));
         }
-        let (index, history) = (self.index.clone(), self.history.clone());
-        self.under_way = Some(Box::pin(async move {
-            let result = fold(&*index, &*history, index_batches, history_batches).await;
-            if let Err(error) = &result {
-                tracing::warn!(%error, "a flush failed");
-            }
-            ends.into_iter()
-                .map(|(slot, through)| (slot, Input::Flushed { through, result: result.clone() }))
-                .collect()
-        }));
     }
 
     pub(super) async fn next(&mut self) -> Vec<(Slot, Input)> {
-        match &mut self.under_way {
-            Some(under_way) => {
-                let done = under_way.await;
-                self.under_way = None;
-                done
-            }
-            None => std::future::pending().await,
+        tokio::select! {
+            done = finished(&mut self.index_folding) => done,
+            done = finished(&mut self.history_folding) => done,
         }
     }
 }
 
-/// The index first: what the history's checkpoint covers must be in both.
-async fn fold(
-    index: &dyn Index,
-    history: &dyn History,
-    index_batches: Vec<IndexBatch>,
-    history_batches: Vec<HistoryBatch>,
-) -> Result<(), StoreError> {
-    index.flush(index_batches).await?;
-    history.flush(history_batches).await
+fn folding(ends: Vec<(Slot, N)>, flushing: PortFuture<Result<(), StoreError>>) -> Folding {
+    Box::pin(async move {
+        let result = flushing.await;
+        if let Err(error) = &result {
+            tracing::warn!(%error, "a flush failed");
+        }
+        ends.into_iter()
+            .map(|(slot, through)| (slot, Input::Flushed { through, result: result.clone() }))
+            .collect()
+    })
+}
+
+async fn finished(folding: &mut Option<Folding>) -> Vec<(Slot, Input)> {
+    match folding {
+        Some(under_way) => {
+            let done = under_way.await;
+            *folding = None;
+            done
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Trims the log below what was folded a while ago.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anser_core::engine::{
-    Answer, Effect, EngineConfig, Fetch, Fetched, Input, Query, Released, ReplyTo, SlotEngine, Start,
+    Answer, Effect, EngineConfig, Fetch, Fetched, Input, Now, Query, Released, ReplyTo, SlotEngine, Start,
 };
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
@@ -100,6 +100,8 @@ impl Worker {
             timeline: self.config.timeline,
             slot_key: self.config.slot_key,
             conversations_kept: CONVERSATIONS_PER_SLOT,
+            // The folder is locked: nobody else can open the log.
+            leased: false,
         };
         self.engines.insert(slot, SlotEngine::new(config));
         let nonce = Reign(self.ports.random.nonzero());
@@ -162,7 +164,7 @@ impl Worker {
 
     /// Feeds what is pending until nothing follows from it at once, and hands on what became durable.
     async fn turn(&mut self) {
-        let now = self.ports.clock.now();
+        let now = Now { wall: self.ports.clock.now(), monotonic_ms: self.ports.clock.monotonic_ms() };
         let mut effects = Vec::new();
         while !self.pending.is_empty() {
             for (slot, input) in std::mem::take(&mut self.pending) {
@@ -239,8 +241,12 @@ impl Worker {
                     self.pending.push((slot, Input::Replied { ask, answer: Err(Refusal::Overloaded) }));
                 }
             }
-            Effect::Flush { index, history } => self.flusher.add(slot, index, history),
+            Effect::FlushIndex(batch) => self.flusher.add_index(batch),
+            Effect::FlushHistory(batch) => self.flusher.add_history(batch),
             Effect::Release(released) => released.into_iter().for_each(|released| self.release(released)),
+            Effect::Deposed { .. } | Effect::Closed => {
+                unreachable!("a slot of a locked log is neither taken over nor closed")
+            }
             Effect::Halt(why) => {
                 tracing::error!(%slot, why, "a slot halted");
                 self.links.halt.send_replace(Some(why));

@@ -121,6 +121,7 @@ fn described(fact: &Fact, n: N, bodies: bool) -> Value {
         Fact::Slot(SlotFact::Opened { after, at }) => {
             json!({ "n": n.0, "at_ms": at.0, "fact": "opened", "after": format!("{:016x}", after.0) })
         }
+        Fact::Slot(SlotFact::Closed { at }) => json!({ "n": n.0, "at_ms": at.0, "fact": "closed" }),
         Fact::Conversation(fact) => {
             let (name, detail) = change(&fact.change, bodies);
             json!({
