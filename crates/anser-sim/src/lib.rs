@@ -7,3 +7,4 @@ pub mod chance;
 pub mod clock;
 pub mod crashes;
 pub mod disk;
+pub mod plain;

@@ -1,0 +1,136 @@
+//! What one account may know of a conversation, read off its facts.
+
+use anser_model::limits::OWN_SENDS_KEPT;
+use anser_model::{AccountId, Change, ConversationFact, ConversationKind, N, Ordinal, Role, Seq, UnixMillis};
+
+use super::conversation::{PlainConversation, PlainMember};
+
+/// A conversation as one account may know it: as of the parting, for a former member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainView {
+    /// Its kind.
+    pub kind: ConversationKind,
+    /// Whether it is a member now.
+    pub present: bool,
+    /// Its role; `None` for a former member.
+    pub role: Option<Role>,
+    /// The title.
+    pub title: String,
+    /// The other one of a direct conversation.
+    pub peer: Option<AccountId>,
+    /// What it may see: ascending, both ends included, no further than there is something.
+    pub visible: Vec<(Seq, Seq)>,
+    /// The newest seq.
+    pub head: Seq,
+    /// Countable messages up to it.
+    pub ordinal: Ordinal,
+    /// When that was decided.
+    pub at: UnixMillis,
+    /// The newest message, if it may see that one.
+    pub last_message: Option<Seq>,
+    /// How far it has read.
+    pub mark: Seq,
+    /// Up to where all counts as read: the largest of mark, join and cap.
+    pub base: Seq,
+    /// Messages of others past the base that count.
+    pub unread: u64,
+    /// Members.
+    pub member_count: u32,
+    /// How far the other one of a direct conversation has read.
+    pub peer_mark: Option<Seq>,
+    /// n of the newest fact of which it has something to be told.
+    pub n: N,
+}
+
+impl PlainConversation {
+    pub(super) fn view(&self, account: AccountId) -> Option<PlainView> {
+        let member = self.members.get(&account)?;
+        let kind = self.kind?;
+        let head = member.last_stay().ended.unwrap_or(self.head());
+        let newest = self.messages.iter().rev().map(|&(seq, ..)| seq).find(|&seq| seq <= head);
+        let base = self.base(account, member);
+        let title = self.titles.iter().rev().find(|(from, _)| *from <= head).map(|(_, title)| title);
+        let peer = match kind {
+            ConversationKind::Direct => self.members.iter().find(|(other, _)| **other != account),
+            ConversationKind::Group | ConversationKind::OfSelf => None,
+        };
+        Some(PlainView {
+            kind,
+            present: member.is_present(),
+            role: member.is_present().then_some(member.role),
+            title: title.cloned().unwrap_or_default(),
+            peer: peer.map(|(&other, _)| other),
+            visible: self.visible(member),
+            head,
+            ordinal: self.ordinal_at(head),
+            at: self.fact(head)?.1.at,
+            last_message: newest.filter(|&seq| self.may_see(account, seq)),
+            mark: member.mark,
+            base,
+            unread: self.unread(account, base),
+            member_count: self.members_after(head),
+            peer_mark: peer.map(|(_, other)| other.mark),
+            n: self.told_up_to(member, kind, head),
+        })
+    }
+
+    pub(super) fn may_see(&self, account: AccountId, seq: Seq) -> bool {
+        let Some(member) = self.members.get(&account) else { return false };
+        seq <= self.head()
+            && member
+                .stays
+                .iter()
+                .any(|stay| stay.visible_from <= seq && stay.ended.is_none_or(|ended| seq <= ended))
+    }
+
+    /// Whether an account is told of a fact as it happens.
+    pub(super) fn tells(&self, fact: &ConversationFact, account: AccountId) -> bool {
+        match &fact.change {
+            Change::ReadUpTo { member, .. } => {
+                let shared =
+                    self.kind == Some(ConversationKind::Direct) && self.members.contains_key(&account);
+                *member == account || shared
+            }
+            Change::Entered { .. } => false,
+            Change::CredentialsRaised { account: whose, .. } => *whose == account,
+            Change::Created { .. }
+            | Change::MessageSent(_)
+            | Change::MembersAdded { .. }
+            | Change::MemberRemoved { .. }
+            | Change::RoleSet { .. }
+            | Change::Renamed { .. } => {
+                let seq = fact.seq.unwrap_or_default();
+                self.members.get(&account).is_some_and(|member| member.was_there(seq))
+            }
+        }
+    }
+
+    /// The largest of mark, join and cap. The cap is the newest own message that counts and has 64
+    /// newer ones.
+    fn base(&self, account: AccountId, member: &PlainMember) -> Seq {
+        let own = self.messages.iter().rev().filter(|&&(_, author, counts)| counts && author == account);
+        let cap = own.map(|&(seq, ..)| seq).nth(OWN_SENDS_KEPT).unwrap_or_default();
+        member.mark.max(member.last_stay().joined).max(cap)
+    }
+
+    /// Messages of others past the base that count and that it may see.
+    fn unread(&self, account: AccountId, base: Seq) -> u64 {
+        let past = self.messages.partition_point(|&(seq, ..)| seq <= base);
+        let unread = self.messages[past..]
+            .iter()
+            .filter(|&&(seq, author, counts)| counts && author != account && self.may_see(account, seq));
+        unread.count() as u64
+    }
+
+    /// Members right after the fact at `seq`.
+    fn members_after(&self, seq: Seq) -> u32 {
+        let stays = self.members.values().flat_map(|member| &member.stays);
+        stays.filter(|stay| stay.joined <= seq && stay.ended.is_none_or(|ended| ended > seq)).count() as u32
+    }
+
+    fn told_up_to(&self, member: &PlainMember, kind: ConversationKind, head: Seq) -> N {
+        let sequenced = self.fact(head).map_or(N(0), |(n, _)| *n);
+        let receipts = if kind == ConversationKind::Direct { self.receipts_n } else { N(0) };
+        sequenced.max(member.marked_n).max(receipts)
+    }
+}
