@@ -87,7 +87,7 @@ mod switch {
         AnswerOvertakesEvents = "answer-overtakes-events",
         /// Reads are authorised by who was a member when the conversation was loaded.
         StaleMembership = "stale-membership",
-        /// A client's cursor moves on an answer that is an error.
+        /// A fold's cursor moves although the store has refused it.
         CursorMovesOnError = "cursor-moves-on-error",
         /// After a failover the new owner numbers from where the stores are, not from the log's end.
         ReuseN = "reuse-n",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anser_model::{N, Slot, Timeline};
+use anser_model::{N, Slot, Timeline, planted};
 use anser_proto::v1;
 
 /// A set of slots.
@@ -108,7 +108,8 @@ impl MergedCursor {
 
     /// An event or an answer reported fact `n`. Whether the cursor moved.
     pub fn observe(&mut self, slot: Slot, n: N) -> bool {
-        if self.owes(slot) || n <= self.n(slot) {
+        let owes = self.owes(slot) && !planted!(CursorBeforeSynced);
+        if owes || n <= self.n(slot) {
             return false;
         }
         self.slots.insert(slot, n);

@@ -1,6 +1,6 @@
 //! What is written to the connection, and what is given up when no answer comes.
 
-use anser_model::ClientId;
+use anser_model::{ClientId, planted};
 use anser_proto::v1::client_frame::Request;
 use anser_proto::{CLIENT_FRAME_BYTES, Encoding, ErrorCode, encode_client, v1, wire};
 
@@ -123,7 +123,9 @@ impl Session {
         let server_now = self.link.server_now(turn.now);
         let Some(entry) = self.outbox.get(order) else { return };
         let old = entry.client_id;
-        if entry.written || !command::needs_minting_anew(old.minted_at(), server_now) {
+        let keeps = entry.written && !planted!(RetryMintsAnew);
+        let is_good = !command::needs_minting_anew(old.minted_at(), server_now) && !planted!(RetryMintsAnew);
+        if keeps || is_good {
             return;
         }
         let new = ClientId::mint(server_now, turn.entropy.ten_bytes());

@@ -86,7 +86,7 @@ impl Plain {
     /// # Errors
     /// What cannot be, in words.
     pub fn take_slot_fact(&mut self, slot: Slot, n: N, fact: &SlotFact) -> Result<(), String> {
-        let SlotFact::Opened { at, .. } = fact;
+        let (SlotFact::Opened { at, .. } | SlotFact::Closed { at }) = fact;
         self.enter(slot, n, *at, None)
     }
 
