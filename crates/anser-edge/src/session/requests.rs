@@ -1,0 +1,299 @@
+//! Frames from a client, one after the other: most go to the core without waiting for anything.
+
+use std::collections::{HashMap, VecDeque};
+
+use anser_core::engine::{Answer, HomeView, Query};
+use anser_model::{AccountId, Actor, Command, ConversationId, N, Refusal, Slot, UnixMillis};
+use anser_proto::v1::client_frame::Request;
+use anser_proto::v1::response::Result as Wire;
+use anser_proto::{Encoding, ErrorCode, v1, wire};
+
+use super::Session;
+use crate::convert::{self, Wanted};
+use crate::{Effect, Question, Shell};
+
+/// Accounts in one request for profiles, and conversations in one for heads.
+const ASKED_AT_ONCE: usize = 200;
+/// Bytes of heads in one answer.
+const LIST_BYTES: usize = 512 * 1024;
+/// What draining tells clients to wait.
+pub const RECONNECT_AFTER_MS: u64 = 1_000;
+
+/// What a session asked for, to be gone on with when the answer comes.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A hello: whose token it is.
+    Token(Greeting),
+    /// A hello: what the home keeps.
+    Welcome(Greeting),
+    /// A sync: the same.
+    Sync { id: u64, cursor: HashMap<Slot, N> },
+    /// A command: whether those whom it names exist.
+    Existing { id: u64, command: Command },
+    /// Profiles.
+    Profiles { id: u64 },
+    /// A list of conversations: in which slots there are any.
+    ListHome { id: u64 },
+    /// A list of conversations: the heads of one slot or of one conversation.
+    List(Listing),
+}
+
+/// A hello that was found right.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) id: u64,
+    pub(super) version: u32,
+    pub(super) send_only: bool,
+    pub(super) cursor: HashMap<Slot, N>,
+}
+
+/// A list of conversations that is being gathered.
+#[derive(Debug)]
+pub(super) struct Listing {
+    id: u64,
+    heads: Vec<v1::Head>,
+    left: VecDeque<(Slot, Query)>,
+}
+
+fn bad(why: String) -> v1::Error {
+    v1::Error::new(ErrorCode::BadValue, why)
+}
+
+/// What a home said.
+pub(super) fn home(answer: Result<Answer, Refusal>) -> Result<HomeView, v1::Error> {
+    match answer {
+        Ok(Answer::Home(home)) => Ok(home),
+        Ok(_) => Err(convert::error(&Refusal::Unavailable)),
+        Err(refusal) => Err(convert::error(&refusal)),
+    }
+}
+
+impl Session {
+    /// Takes one frame. What it leads to is answered later, or queued.
+    pub(super) fn frame(
+        &mut self,
+        encoding: Encoding,
+        frame: Result<v1::ClientFrame, v1::Error>,
+        now: UnixMillis,
+        shell: &dyn Shell,
+        effects: &mut Vec<Effect>,
+    ) {
+        assert!(!self.is_busy(), "no frame is taken while another one waits");
+        if self.is_closing() {
+            return;
+        }
+        if self.attached.is_none() {
+            self.json = encoding == Encoding::Json;
+        }
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return self.refuse_and_close(0, error, shell),
+        };
+        if frame.id == 0 {
+            let error = v1::Error::new(ErrorCode::BadRequestId, "a request id is above 0");
+            return self.refuse(0, error, shell);
+        }
+        let id = frame.id;
+        let Some(request) = frame.request else {
+            let why = "the frame holds no request that this version knows";
+            return self.refuse(id, v1::Error::new(ErrorCode::UnknownRequest, why), shell);
+        };
+        match (self.actor(), request) {
+            (None, Request::Hello(hello)) => {
+                if let Err(error) = self.hello(id, hello, shell, effects) {
+                    self.refuse_and_close(id, error, shell);
+                }
+            }
+            (None, _) => {
+                let why = "the first frame of a connection is hello";
+                self.refuse_and_close(id, v1::Error::new(ErrorCode::HelloRequired, why), shell);
+            }
+            (Some(_), Request::Hello(_)) => {
+                self.refuse(id, v1::Error::new(ErrorCode::HelloRepeated, "already attached"), shell);
+            }
+            (Some(_), _) if shell.is_draining() => {
+                let error = v1::Error::new(ErrorCode::Draining, "the server is stopping: connect again");
+                self.refuse(id, error.after_ms(RECONNECT_AFTER_MS), shell);
+            }
+            (Some(actor), request) => {
+                if let Err(error) = self.request(id, actor, request, now, shell, effects) {
+                    self.refuse(id, error, shell);
+                }
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        id: u64,
+        actor: Actor,
+        request: Request,
+        now: UnixMillis,
+        shell: &dyn Shell,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), v1::Error> {
+        let reply = self.reply_to(id, shell);
+        match convert::wanted(actor, request)? {
+            Wanted::Command(command) => {
+                let named = convert::named_accounts(&command);
+                if named.is_empty() || shell.known_to_exist(&named) {
+                    effects.push(Effect::Command { reply, command });
+                } else {
+                    self.wait(Waiting::Existing { id, command });
+                    effects.push(Effect::Ask(Question::Missing(named)));
+                }
+            }
+            Wanted::Query(cid, query) => effects.push(Effect::Query { slot: shell.slot(cid), reply, query }),
+            Wanted::Other(Request::Ping(v1::Ping {})) => {
+                self.push_result(id, Wire::Pong(v1::Pong { server_time_ms: now.0 }), shell);
+            }
+            Wanted::Other(Request::Sync(sync)) => self.sync(id, actor.account, sync, shell, effects)?,
+            Wanted::Other(Request::GetProfiles(asked)) => {
+                if asked.accounts.len() > ASKED_AT_ONCE {
+                    let count = asked.accounts.len();
+                    return Err(bad(format!("accounts: at most {ASKED_AT_ONCE}, not {count}")));
+                }
+                self.wait(Waiting::Profiles { id });
+                let accounts = asked.accounts.into_iter().map(AccountId).collect();
+                effects.push(Effect::Ask(Question::Profiles(accounts)));
+            }
+            Wanted::Other(Request::GetConversations(asked)) => {
+                self.list(id, actor.account, asked, shell, effects)?;
+            }
+            Wanted::Other(_) => {
+                let why = "this server does not know the request";
+                return Err(v1::Error::new(ErrorCode::UnknownRequest, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether those whom the waiting command names exist.
+    pub(super) fn existing(
+        &mut self,
+        missing: Result<Vec<AccountId>, v1::Error>,
+        shell: &dyn Shell,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Waiting::Existing { id, command } = self.waited() else {
+            unreachable!("only a command asks who exists")
+        };
+        let error = match missing.as_deref() {
+            Ok([]) => {
+                let reply = self.reply_to(id, shell);
+                return effects.push(Effect::Command { reply, command });
+            }
+            Ok([first, ..]) => v1::Error::new(ErrorCode::NotFound, format!("there is no account {first}")),
+            Err(error) => error.clone(),
+        };
+        self.refuse(id, error, shell);
+    }
+
+    pub(super) fn profiles(&mut self, profiles: Result<Vec<v1::Profile>, v1::Error>, shell: &dyn Shell) {
+        let Waiting::Profiles { id } = self.waited() else {
+            unreachable!("only a request for profiles asks for them")
+        };
+        match profiles {
+            Ok(profiles) => self.push_result(id, Wire::ProfileList(v1::ProfileList { profiles }), shell),
+            Err(error) => self.refuse(id, error, shell),
+        }
+    }
+
+    /// What a core told, to whatever waited for it.
+    pub(super) fn told(
+        &mut self,
+        answer: Result<Answer, Refusal>,
+        now: UnixMillis,
+        shell: &dyn Shell,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (id, error) = match self.waited() {
+            Waiting::Welcome(greeting) => {
+                let id = greeting.id;
+                if let Err(error) = self.welcome(greeting, answer, now, shell, effects) {
+                    self.refuse_and_close(id, error, shell);
+                }
+                return;
+            }
+            Waiting::Sync { id, cursor } => match home(answer) {
+                Ok(home) => return self.sync_started(id, home.slots, &cursor, shell, effects),
+                Err(error) => (id, error),
+            },
+            Waiting::ListHome { id } => match home(answer) {
+                Ok(home) => return self.list_all(id, home.slots, shell, effects),
+                Err(error) => (id, error),
+            },
+            Waiting::List(mut listing) => match answer {
+                Ok(Answer::Heads { heads, .. }) => {
+                    listing.heads.extend(heads.iter().map(convert::head));
+                    return self.list_on(listing, shell, effects);
+                }
+                // Of a conversation that was named and is not there.
+                Err(Refusal::NotFound) => return self.list_on(listing, shell, effects),
+                Ok(_) => (listing.id, convert::error(&Refusal::Unavailable)),
+                Err(refusal) => (listing.id, convert::error(&refusal)),
+            },
+            Waiting::Token(_) | Waiting::Existing { .. } | Waiting::Profiles { .. } => {
+                unreachable!("a core is not asked who people are")
+            }
+        };
+        self.refuse(id, error, shell);
+    }
+
+    fn list(
+        &mut self,
+        id: u64,
+        account: AccountId,
+        asked: v1::GetConversations,
+        shell: &dyn Shell,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), v1::Error> {
+        if asked.cids.len() > ASKED_AT_ONCE {
+            return Err(bad(format!("cids: at most {ASKED_AT_ONCE}, not {}", asked.cids.len())));
+        }
+        if asked.cids.is_empty() {
+            self.wait(Waiting::ListHome { id });
+            effects.push(Effect::Ask(ask_home(account, shell)));
+            return Ok(());
+        }
+        let head = |cid: &bytes::Bytes| {
+            let cid = wire::cid(cid).map_err(|error| bad(format!("cids: {error}")))?;
+            Ok((shell.slot(cid), Query::Head { account, cid }))
+        };
+        let left = asked.cids.iter().map(head).collect::<Result<_, v1::Error>>()?;
+        self.list_on(Listing { id, heads: Vec::new(), left }, shell, effects);
+        Ok(())
+    }
+
+    fn list_all(&mut self, id: u64, slots: Vec<Slot>, shell: &dyn Shell, effects: &mut Vec<Effect>) {
+        let account = self.account().expect("a list is for somebody who is attached");
+        let changes = |slot| (slot, Query::Changes { account, after: N(0) });
+        let left = slots.into_iter().map(changes).collect();
+        self.list_on(Listing { id, heads: Vec::new(), left }, shell, effects);
+    }
+
+    /// Asks for the next heads of a list, or answers with it.
+    fn list_on(&mut self, mut listing: Listing, shell: &dyn Shell, effects: &mut Vec<Effect>) {
+        if let Some((slot, query)) = listing.left.pop_front() {
+            self.wait(Waiting::List(listing));
+            return effects.push(Effect::Ask(Question::Core { slot, query }));
+        }
+        let list = v1::ConversationList { heads: listing.heads };
+        if prost::Message::encoded_len(&list) > LIST_BYTES {
+            let why =
+                "cids: all conversations do not fit into one answer: attach or sync for all, or name some";
+            return self.refuse(listing.id, bad(why.into()), shell);
+        }
+        self.push_result(listing.id, Wire::ConversationList(list), shell);
+    }
+
+    pub(super) fn push_result(&mut self, id: u64, result: Wire, shell: &dyn Shell) {
+        self.push_frame(&v1::ServerFrame::response(id, result), shell);
+    }
+}
+
+/// Asks what the account's home keeps.
+pub(super) fn ask_home(account: AccountId, shell: &dyn Shell) -> Question {
+    let cid = ConversationId::of_self(account);
+    Question::Core { slot: shell.slot(cid), query: Query::Home { cid } }
+}

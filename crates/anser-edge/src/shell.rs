@@ -1,0 +1,48 @@
+//! What a session takes at once from the shell around it.
+
+use anser_core::fanout::EdgeId;
+use anser_model::{AccountId, ConversationId, Slot, Timeline, UnixMillis};
+use anser_proto::{Encoding, v1};
+use bytes::Bytes;
+
+use crate::Grant;
+
+/// Frames as they go over the transport.
+pub trait Framing {
+    /// A frame.
+    fn frame(&self, frame: &v1::ServerFrame, encoding: Encoding) -> Bytes;
+
+    /// The last words to somebody who is not wanted (any more), where the transport has such words.
+    fn close(&self) -> Option<Bytes>;
+}
+
+/// What all sessions of an edge have in common.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Which edge of the installation it is.
+    pub edge: EdgeId,
+    /// The history of the installation.
+    pub timeline: Timeline,
+    /// After how long without a frame a client pings.
+    pub heartbeat_interval_ms: u64,
+    /// What a client's backoff is capped at.
+    pub backoff_cap_ms: u64,
+}
+
+/// What a session asks of its shell and is told without waiting. None of it may call a session.
+pub trait Shell: Framing {
+    /// What all its sessions have in common.
+    fn terms(&self) -> &Terms;
+
+    /// The slot of a conversation.
+    fn slot(&self, cid: ConversationId) -> Slot;
+
+    /// Whether it is going: nothing is begun any more.
+    fn is_draining(&self) -> bool;
+
+    /// Whether all of them are known here to exist; `false` says nothing.
+    fn known_to_exist(&self, accounts: &[AccountId]) -> bool;
+
+    /// A ticket with which the session may come back for a while.
+    fn resume_ticket(&self, grant: &Grant, session: u64, now: UnixMillis) -> String;
+}
