@@ -8,3 +8,4 @@ pub mod clock;
 pub mod crashes;
 pub mod disk;
 pub mod plain;
+pub mod sim;

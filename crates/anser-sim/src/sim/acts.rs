@@ -1,0 +1,198 @@
+//! What people do: one entry for each command and question of the product. A new command joins the simulator
+//! by an entry here, and by its rule in [`crate::plain`].
+
+use anser_client::session::command::{Command, Intent, Query};
+use anser_client::session::{Conversation, Session};
+use anser_model::AccountId;
+use anser_proto::{v1, wire};
+
+use crate::chance::Chance;
+
+/// Something that people do.
+pub struct Act {
+    /// Its name in a story.
+    pub name: &'static str,
+    /// How often it is drawn, beside the others.
+    pub weight: u64,
+    make: fn(&mut Scene) -> Option<Intent>,
+}
+
+/// What somebody sees who is about to act.
+pub struct Scene<'a> {
+    /// One's own session.
+    pub session: &'a Session,
+    /// Everybody.
+    pub everybody: &'a [AccountId],
+    /// Names this deed: no two deeds of a run have the same number.
+    pub number: u64,
+    /// Decides what is open.
+    pub chance: Chance,
+}
+
+impl Act {
+    /// What it comes to now; nothing, where there is nothing to do it to.
+    pub fn make(&self, scene: &mut Scene) -> Option<Intent> {
+        (self.make)(scene)
+    }
+}
+
+/// Everything that people do.
+pub const ACTS: &[Act] = &[
+    Act { name: "writes to somebody", weight: 20, make: |scene| scene.write_to_somebody() },
+    Act { name: "writes where it is", weight: 24, make: |scene| scene.write_where_it_is() },
+    Act { name: "writes a long message", weight: 2, make: |scene| scene.write_at_length() },
+    Act { name: "reads", weight: 14, make: |scene| scene.read() },
+    Act { name: "makes a group", weight: 6, make: |scene| scene.make_group() },
+    Act { name: "brings people in", weight: 7, make: |scene| scene.bring_in() },
+    Act { name: "puts somebody out", weight: 6, make: |scene| scene.put_out() },
+    Act { name: "leaves", weight: 3, make: |scene| scene.leave() },
+    Act { name: "gives a role", weight: 5, make: |scene| scene.give_role() },
+    Act { name: "renames", weight: 3, make: |scene| scene.rename() },
+    Act { name: "looks at a page", weight: 10, make: |scene| scene.look_at_page() },
+    Act { name: "asks who is there", weight: 3, make: |scene| scene.ask_members() },
+    Act { name: "asks for a head", weight: 3, make: |scene| scene.ask_head() },
+    Act { name: "tries a failed message again", weight: 2, make: |scene| scene.retry() },
+];
+
+/// The text of a message that a deed sends: names the deed.
+pub fn text_of(number: u64) -> String {
+    format!("deed {number}")
+}
+
+/// The number of the deed that a text names.
+pub fn deed_of(text: &str) -> Option<u64> {
+    text.strip_prefix("deed ")?.split(' ').next()?.parse().ok()
+}
+
+impl Scene<'_> {
+    fn somebody(&mut self) -> AccountId {
+        self.everybody[self.chance.below(self.everybody.len() as u64) as usize]
+    }
+
+    fn pick<'s>(&mut self, from: &[&'s Conversation]) -> Option<&'s Conversation> {
+        (!from.is_empty()).then(|| from[self.chance.below(from.len() as u64) as usize])
+    }
+
+    /// A conversation that one knows of; now and then one that one is out of.
+    fn known(&mut self) -> Option<v1::Head> {
+        let all = self.session.conversations();
+        let present: Vec<&Conversation> = all.iter().copied().filter(|known| known.is_member()).collect();
+        let from = if self.chance.happens(1, 12) { all } else { present };
+        self.pick(&from).map(|conversation| conversation.head())
+    }
+
+    fn group(&mut self) -> Option<v1::Head> {
+        let all = self.session.conversations();
+        let groups = all.into_iter().filter(|known| known.head().kind == v1::ConversationKind::Group as i32);
+        let groups: Vec<&Conversation> = groups.collect();
+        self.pick(&groups).map(|conversation| conversation.head())
+    }
+
+    fn target(head: &v1::Head) -> Option<v1::Target> {
+        wire::cid(&head.cid).ok().map(v1::Target::cid)
+    }
+
+    fn send(&self, to: v1::Target, text: String, mention_all: bool) -> Intent {
+        let uncounted = self.number % 11 == 7;
+        let kind = "text".into();
+        let message = v1::Message { kind, text, mention_all, uncounted, ..v1::Message::default() };
+        Intent::Command(Command::Send(v1::Send {
+            to: Some(to),
+            message: Some(message),
+            ..v1::Send::default()
+        }))
+    }
+
+    fn write_to_somebody(&mut self) -> Option<Intent> {
+        let to = self.somebody();
+        Some(self.send(v1::Target::peer(to), text_of(self.number), false))
+    }
+
+    fn write_where_it_is(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let everybody = self.chance.happens(1, 10);
+        Some(self.send(Self::target(&head)?, text_of(self.number), everybody))
+    }
+
+    fn write_at_length(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let text = format!("{} {}", text_of(self.number), "x".repeat(12_000));
+        Some(self.send(Self::target(&head)?, text, false))
+    }
+
+    fn read(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let back = if self.chance.happens(1, 2) { self.chance.below(4) } else { 0 };
+        let ahead = u64::from(self.chance.happens(1, 20));
+        let seq = (head.seq + ahead).saturating_sub(back).max(1);
+        Some(Intent::ReadUpTo { target: Self::target(&head)?, seq })
+    }
+
+    fn make_group(&mut self) -> Option<Intent> {
+        let members = (0..1 + self.chance.below(4)).map(|_| self.somebody().get()).collect();
+        let history_visible = self.chance.happens(1, 2);
+        let title = format!("group {}", self.number);
+        let group = v1::CreateGroup { title, members, history_visible, ..v1::CreateGroup::default() };
+        Some(Intent::Command(Command::CreateGroup(group)))
+    }
+
+    fn bring_in(&mut self) -> Option<Intent> {
+        let cid = self.group()?.cid;
+        let members = (0..1 + self.chance.below(3)).map(|_| self.somebody().get()).collect();
+        let add = v1::AddMembers { cid, members, ..v1::AddMembers::default() };
+        Some(Intent::Command(Command::AddMembers(add)))
+    }
+
+    fn put_out(&mut self) -> Option<Intent> {
+        let (cid, member) = (self.group()?.cid, self.somebody().get());
+        let remove = v1::RemoveMember { cid, member, ..v1::RemoveMember::default() };
+        Some(Intent::Command(Command::RemoveMember(remove)))
+    }
+
+    fn leave(&mut self) -> Option<Intent> {
+        let cid = self.group()?.cid;
+        Some(Intent::Command(Command::Leave(v1::Leave { cid, ..v1::Leave::default() })))
+    }
+
+    fn give_role(&mut self) -> Option<Intent> {
+        let (cid, member) = (self.group()?.cid, self.somebody().get());
+        let roles = [v1::Role::Member, v1::Role::Admin, v1::Role::Admin, v1::Role::Owner];
+        let role = roles[self.chance.below(4) as usize] as i32;
+        let set = v1::SetRole { cid, member, role, ..v1::SetRole::default() };
+        Some(Intent::Command(Command::SetRole(set)))
+    }
+
+    fn rename(&mut self) -> Option<Intent> {
+        let cid = self.group()?.cid;
+        let title = format!("title {}", self.number);
+        Some(Intent::Command(Command::Rename(v1::Rename { cid, title, ..v1::Rename::default() })))
+    }
+
+    fn look_at_page(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let from_oldest = self.chance.happens(1, 2);
+        let before_seq = if from_oldest { 0 } else { 1 + self.chance.below(head.seq + 2) };
+        let limit = 1 + self.chance.below(20) as u32;
+        let r#in = Self::target(&head);
+        let page = v1::GetPage { r#in, before_seq, limit, from_oldest, ..v1::GetPage::default() };
+        Some(Intent::Query(Query::Page(page)))
+    }
+
+    fn ask_members(&mut self) -> Option<Intent> {
+        let cid = self.known()?.cid;
+        Some(Intent::Query(Query::Members(v1::GetMembers { cid })))
+    }
+
+    fn ask_head(&mut self) -> Option<Intent> {
+        let cids = vec![self.known()?.cid];
+        Some(Intent::Query(Query::Conversations(v1::GetConversations { cids })))
+    }
+
+    fn retry(&mut self) -> Option<Intent> {
+        use anser_client::session::EntryState;
+        let mut failed =
+            self.session.outbox().entries().filter(|entry| matches!(entry.state, EntryState::Failed(_)));
+        let id = failed.next()?.client_id;
+        Some(if self.chance.happens(1, 2) { Intent::Retry(id) } else { Intent::Discard(id) })
+    }
+}

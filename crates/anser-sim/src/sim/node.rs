@@ -1,0 +1,620 @@
+//! Core nodes: the real slot engines, driven as the server drives them, each effect at a time and with a
+//! fate of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anser_core::engine::{
+    Answer, AskId, Effect, EngineConfig, Fetch, Input, Now, Query, Released, ReplyTo, SlotEngine, Start,
+};
+use anser_core::fanout::{EdgeId, Routing};
+use anser_core::ports::StoreError;
+use anser_core::ports::log::{AppendError, LogError, SlotHead};
+use anser_core::record::Record;
+use anser_model::{Command, N, Refusal, Reign, Slot, UnixMillis};
+
+use super::edge::ToEdge;
+use super::plan::Shape;
+use super::world::{BEGINNING, SLOT_KEY, TIMELINE, World};
+
+/// How often engines are told that time goes on.
+const TICK_MS: u64 = 200;
+/// How often an owner asks the log whether it still rules.
+const HEARTBEAT_MS: u64 = 1_000;
+/// How often the log is trimmed.
+const TRIM_MS: u64 = 10_000;
+/// Conversations kept in memory: few, so that they are loaded again and again.
+const CONVERSATIONS_KEPT: usize = 2;
+
+/// One core process.
+pub(super) struct Node {
+    pub up: bool,
+    /// Counts its starts: what is meant for an earlier one is lost.
+    pub life: u32,
+    pub rulers: BTreeMap<Slot, Ruler>,
+    pending: Vec<(Slot, u64, Input)>,
+    turn_is_due: bool,
+    pub routing: Routing,
+    /// By how much its wall clock is off.
+    pub clock_off_ms: i64,
+    /// How much faster its monotonic clock runs, in millionths.
+    pub drift: i64,
+    pub stands_still_until: u64,
+    pub no_log_until: u64,
+    /// Records of the coming group commit (one machine).
+    committing: Vec<(Slot, u64, Record)>,
+}
+
+/// One slot that a node rules, or is about to.
+pub(super) struct Ruler {
+    pub engine: SlotEngine,
+    /// Another engine of the slot has another one.
+    serial: u64,
+    /// Nobody ruled the slot before.
+    is_first: bool,
+    /// n of its opening, once it serves.
+    pub serves_from: Option<N>,
+    /// When the last append sent is resolved.
+    resolved_at: u64,
+}
+
+impl Node {
+    pub fn new(drift: i64) -> Self {
+        Node {
+            up: false,
+            life: 0,
+            rulers: BTreeMap::new(),
+            pending: Vec::new(),
+            turn_is_due: false,
+            routing: Routing::default(),
+            clock_off_ms: 0,
+            drift,
+            stands_still_until: 0,
+            no_log_until: 0,
+            committing: Vec::new(),
+        }
+    }
+
+    fn clock(&self, now: u64) -> Now {
+        let wall = (BEGINNING.0 + now).saturating_add_signed(self.clock_off_ms);
+        let monotonic_ms = 1_000_000 + now.saturating_add_signed(now as i64 * self.drift / 1_000_000);
+        Now { wall: UnixMillis(wall), monotonic_ms }
+    }
+}
+
+impl World {
+    /// Starts a core: it rules nothing yet.
+    pub(super) fn start_node(&mut self, id: usize) {
+        if self.nodes[id].up {
+            return;
+        }
+        if let Some(machine) = &mut self.machine {
+            if let Err(error) = machine.start(UnixMillis(BEGINNING.0 + self.now)) {
+                return self.broken("the log does not open again", format!("{error}"));
+            }
+            self.read_what_survived();
+        }
+        let node = &mut self.nodes[id];
+        node.up = true;
+        node.life += 1;
+        node.stands_still_until = 0;
+        let life = node.life;
+        self.note(format_args!("core {id} starts"));
+        self.tick_node(id, life);
+        if self.plan.shape != Shape::OneMachine {
+            self.heartbeat(id, life);
+        }
+        for slot in self.slots_in_use() {
+            if self.directory.get(&slot) == Some(&id) {
+                self.rule(id, slot);
+            }
+        }
+        for edge in 0..self.edges.len() {
+            self.link_later(edge, id);
+        }
+    }
+
+    /// Kills a core.
+    pub(super) fn stop_node(&mut self, id: usize, loses_power: bool) {
+        let node = &mut self.nodes[id];
+        if !node.up {
+            return;
+        }
+        node.up = false;
+        node.rulers.clear();
+        node.pending.clear();
+        node.committing.clear();
+        node.turn_is_due = false;
+        node.routing = Routing::default();
+        if let Some(machine) = &mut self.machine {
+            machine.stop(loses_power);
+        }
+        self.note(format_args!("core {id} is gone"));
+        for edge in 0..self.edges.len() {
+            self.unlink(edge, id);
+        }
+    }
+
+    fn tick_node(&mut self, id: usize, life: u32) {
+        let slots: Vec<(Slot, u64)> =
+            self.nodes[id].rulers.iter().map(|(&slot, ruler)| (slot, ruler.serial)).collect();
+        for (slot, serial) in slots {
+            self.give_input(id, slot, serial, Input::Tick);
+        }
+        if self.now / TRIM_MS != (self.now + TICK_MS) / TRIM_MS {
+            self.trim(id);
+        }
+        self.on_node(id, life, TICK_MS, move |world| world.tick_node(id, life));
+    }
+
+    fn heartbeat(&mut self, id: usize, life: u32) {
+        let asked_at_ms = self.nodes[id].clock(self.now).monotonic_ms;
+        let (there, back) = (self.log_delay(id), self.log_delay(id));
+        if let (Some(there), Some(back)) = (there, back) {
+            self.after(there, move |world| {
+                let heads: Vec<SlotHead> =
+                    world.slots_in_use().into_iter().map(|slot| world.shared.head(slot)).collect();
+                world.on_node(id, life, back, move |world| {
+                    for head in heads {
+                        if let Some(ruler) = world.nodes[id].rulers.get(&head.slot) {
+                            let serial = ruler.serial;
+                            world.give_input(id, head.slot, serial, Input::Verified { asked_at_ms, head });
+                        }
+                    }
+                });
+            });
+        }
+        self.on_node(id, life, HEARTBEAT_MS, move |world| world.heartbeat(id, life));
+    }
+
+    fn trim(&mut self, id: usize) {
+        let folded: Vec<(Slot, N)> =
+            self.nodes[id].rulers.iter().map(|(&slot, ruler)| (slot, ruler.engine.folded())).collect();
+        match &mut self.machine {
+            Some(machine) => {
+                // What cannot be trimmed now is trimmed later.
+                _ = machine.log().trim(&folded);
+            }
+            None => {
+                for (slot, folded) in folded {
+                    // A margin, as the server keeps one, for an owner that is just starting.
+                    let kept = self.trimmed.insert(slot, folded).unwrap_or_default();
+                    self.shared.trim(slot, kept);
+                }
+            }
+        }
+    }
+
+    /// Makes a core the owner of a slot, as far as it is concerned.
+    pub(super) fn rule(&mut self, id: usize, slot: Slot) {
+        self.serials += 1;
+        let serial = self.serials;
+        let config = EngineConfig {
+            slot,
+            timeline: TIMELINE,
+            slot_key: SLOT_KEY,
+            conversations_kept: CONVERSATIONS_KEPT,
+            leased: self.plan.shape != Shape::OneMachine,
+        };
+        let ruler = Ruler {
+            engine: SlotEngine::new(config),
+            serial,
+            is_first: false,
+            serves_from: None,
+            resolved_at: 0,
+        };
+        self.nodes[id].rulers.insert(slot, ruler);
+        self.note(format_args!("core {id} is to rule slot {slot}"));
+        self.find_start(id, slot, serial);
+    }
+
+    /// Reads where the slot stands, until that can be read.
+    fn find_start(&mut self, id: usize, slot: Slot, serial: u64) {
+        let life = self.nodes[id].life;
+        let Some(delay) = self.log_delay(id) else {
+            return self.on_node(id, life, 500, move |world| world.find_start(id, slot, serial));
+        };
+        self.on_node(id, life, delay, move |world| {
+            let head = match &mut world.machine {
+                Some(machine) => machine.log().heads()[slot.index()],
+                None => world.shared.head(slot),
+            };
+            let (index_folded, history_folded) = world.stores.checkpoints(slot);
+            let nonce = Reign(world.chance.number() | 1);
+            if let Some(ruler) = world.nodes[id].rulers.get_mut(&slot).filter(|it| it.serial == serial) {
+                ruler.is_first = head.reign == Reign(0);
+                let start = Start { head, index_folded, history_folded, nonce };
+                world.give_input(id, slot, serial, Input::Start(start));
+            }
+        });
+    }
+
+    /// Gives a command or a question to a core that somebody takes for the owner of its slot.
+    pub(super) fn give(&mut self, id: usize, slot: Slot, input: Input) {
+        if !self.nodes[id].up {
+            return;
+        }
+        if !self.nodes[id].rulers.contains_key(&slot) && self.owner(slot) == id {
+            self.rule(id, slot);
+        }
+        match self.nodes[id].rulers.get(&slot) {
+            Some(ruler) => {
+                let serial = ruler.serial;
+                self.give_input(id, slot, serial, input);
+            }
+            None => self.refuse(id, input),
+        }
+    }
+
+    fn refuse(&mut self, id: usize, input: Input) {
+        if let Input::Command { reply, .. } | Input::Query { reply, .. } = input {
+            self.answer(id, reply, Err(Refusal::Unavailable));
+        }
+    }
+
+    fn give_input(&mut self, id: usize, slot: Slot, serial: u64, input: Input) {
+        self.nodes[id].pending.push((slot, serial, input));
+        if !self.nodes[id].turn_is_due {
+            self.nodes[id].turn_is_due = true;
+            let life = self.nodes[id].life;
+            let delay = self.chance.below(2);
+            self.on_node(id, life, delay, move |world| world.turn(id));
+        }
+    }
+
+    /// Feeds what came until nothing is left, and performs what follows.
+    fn turn(&mut self, id: usize) {
+        self.nodes[id].turn_is_due = false;
+        let now = self.nodes[id].clock(self.now);
+        let mut effects = Vec::new();
+        let mut touched = BTreeSet::new();
+        for (slot, serial, input) in std::mem::take(&mut self.nodes[id].pending) {
+            let Some(mut ruler) = self.nodes[id].rulers.remove(&slot) else {
+                self.refuse(id, input);
+                continue;
+            };
+            if ruler.serial == serial {
+                self.coverage.input(&input);
+                self.heard(slot, &input);
+                ruler.engine.step(input, now, &mut effects);
+                touched.insert((slot, serial));
+            } else {
+                self.refuse(id, input);
+            }
+            self.nodes[id].rulers.insert(slot, ruler);
+            self.perform_all(id, slot, &mut effects);
+        }
+        for (slot, serial) in touched {
+            let ruler = self.nodes[id].rulers.get_mut(&slot).filter(|ruler| ruler.serial == serial);
+            let Some(ruler) = ruler else { continue };
+            ruler.engine.settle(&mut effects);
+            let opens = ruler.engine.is_open() && ruler.serves_from.is_none();
+            if opens {
+                ruler.serves_from = Some(ruler.engine.durable());
+            }
+            let is_first = ruler.is_first;
+            self.perform_all(id, slot, &mut effects);
+            if opens {
+                self.note(format_args!("core {id} rules slot {slot}"));
+                self.reigns(slot, id);
+                self.announce(id, slot, is_first);
+            }
+        }
+    }
+
+    fn perform_all(&mut self, id: usize, slot: Slot, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            self.coverage.effect(&effect);
+            self.perform(id, slot, effect);
+        }
+    }
+
+    fn perform(&mut self, id: usize, slot: Slot, effect: Effect) {
+        let Some(serial) = self.nodes[id].rulers.get(&slot).map(|ruler| ruler.serial) else { return };
+        let life = self.nodes[id].life;
+        match effect {
+            Effect::Append(record) => self.append(id, slot, serial, record),
+            Effect::ReadLog { from } => {
+                let delay = self.log_delay(id);
+                let wait = delay.unwrap_or(1_000);
+                self.on_node(id, life, wait, move |world| {
+                    let read = match &mut world.machine {
+                        Some(machine) => machine.log().read(slot, from, 2_000),
+                        None if delay.is_none() => Err(LogError::Unavailable("no road to the log".into())),
+                        None => world.shared.read(slot, from),
+                    };
+                    world.give_input(id, slot, serial, Input::LogRead(read));
+                });
+            }
+            Effect::Fetch { id: fetch, fetch: what } => self.fetch(id, slot, serial, fetch, what),
+            Effect::FlushIndex(batch) => {
+                let through = batch.through;
+                self.flush(id, slot, serial, through, move |world| world.stores.flush_index(&batch));
+            }
+            Effect::FlushHistory(batch) => {
+                let through = batch.through;
+                self.flush(id, slot, serial, through, move |world| world.stores.flush_history(&batch));
+            }
+            Effect::Ask { ask, command } => self.ask(id, slot, ask, command),
+            Effect::Release(released) => released.into_iter().for_each(|it| self.release(id, slot, it)),
+            Effect::Halt(why) => {
+                self.note(format_args!("core {id} halts: {why}"));
+                if !self.may_halt(&why) {
+                    self.broken("a core halts without cause", format!("core {id}: {why}"));
+                }
+                self.stop_node(id, false);
+                self.after(1_500, move |world| world.start_node(id));
+            }
+            Effect::Deposed { .. } => {
+                self.note(format_args!("core {id} is deposed from slot {slot}"));
+                self.nodes[id].rulers.remove(&slot);
+            }
+            Effect::Closed => {
+                self.note(format_args!("core {id} has closed slot {slot}"));
+                self.nodes[id].rulers.remove(&slot);
+                let owner = self.owner(slot);
+                if self.nodes[owner].up && !self.nodes[owner].rulers.contains_key(&slot) {
+                    self.rule(owner, slot);
+                }
+            }
+        }
+    }
+
+    fn fetch(&mut self, id: usize, slot: Slot, serial: u64, fetch: anser_core::engine::FetchId, what: Fetch) {
+        let life = self.nodes[id].life;
+        let fails = self.store_fails();
+        let delay = self.store_delay();
+        // What is read is read somewhere on the way.
+        let there = self.chance.below(delay + 1);
+        self.on_node(id, life, there, move |world| {
+            let result = match fails {
+                true => Err(StoreError::Unavailable("the store is away".into())),
+                false => Ok(world.stores.fetch(slot, what)),
+            };
+            world.on_node(id, life, delay - there, move |world| {
+                world.give_input(id, slot, serial, Input::Fetched { fetch, result });
+            });
+        });
+    }
+
+    /// A flush lands, or not, or lands and nobody learns of it, or lands when it was given up long ago.
+    fn flush(
+        &mut self,
+        id: usize,
+        slot: Slot,
+        serial: u64,
+        through: N,
+        land: impl FnOnce(&mut World) + 'static,
+    ) {
+        let life = self.nodes[id].life;
+        let (delay, fails) = (self.store_delay(), self.store_fails());
+        if !fails {
+            // A transaction of a process that is killed lands or not.
+            let survives = self.chance.happens(1, 2);
+            return self.after(delay, move |world| {
+                if survives || world.nodes[id].life == life && world.nodes[id].up {
+                    land(world);
+                }
+                world.on_node(id, life, 0, move |world| {
+                    world.give_input(id, slot, serial, Input::Flushed { through, result: Ok(()) });
+                });
+            });
+        }
+        match self.chance.below(3) {
+            0 => {}
+            1 => self.after(delay, land),
+            _ => {
+                let late = delay + 1_000 + self.chance.below(6_000);
+                self.after(late, land);
+            }
+        }
+        let result = Err(StoreError::Unavailable("the store did not answer".into()));
+        self.on_node(id, life, delay, move |world| {
+            world.give_input(id, slot, serial, Input::Flushed { through, result });
+        });
+    }
+
+    fn ask(&mut self, id: usize, slot: Slot, ask: AskId, command: Command) {
+        let to = SLOT_KEY.slot(command.cid);
+        let owner = self.owner(to);
+        let asker = self.nodes[id].rulers[&slot].serial;
+        self.asks.insert((slot, ask), (id, self.nodes[id].life, asker));
+        if owner != id && self.happens_on_road(self.roads().ask_lost) {
+            return self.fault("ask lost");
+        }
+        let delay = if owner == id { 0 } else { self.link_delay() };
+        let reply = ReplyTo::Slot { slot, ask };
+        self.after(delay, move |world| world.give(owner, to, Input::Command { reply, command }));
+    }
+
+    fn replied(&mut self, slot: Slot, ask: AskId, answer: Result<(), Refusal>) {
+        let Some(&(id, life, serial)) = self.asks.get(&(slot, ask)) else { return };
+        let twice = self.happens_on_road(self.roads().ask_twice);
+        for _ in 0..1 + u32::from(twice) {
+            let delay = self.link_delay();
+            let answer = answer.clone();
+            self.on_node(id, life, delay, move |world| {
+                world.give_input(id, slot, serial, Input::Replied { ask, answer });
+            });
+        }
+    }
+
+    fn append(&mut self, id: usize, slot: Slot, serial: u64, record: Record) {
+        if self.machine.is_some() {
+            return self.commit_later(id, slot, serial, record);
+        }
+        let life = self.nodes[id].life;
+        let through = record.header.last_n();
+        let there = self.log_delay(id);
+        let lost = there.is_none() || self.happens_on_road(self.roads().append_unknown);
+        let full = self.now < self.full_until || self.happens_on_road(self.roads().append_full);
+        if full {
+            let result = Err(AppendError::NoSpace("the log is full".into()));
+            return self.resolve_at(self.now + 5, id, slot, serial, through, result);
+        }
+        if lost {
+            self.fault("append of unknown fate");
+            let give_up_at = self.now + 1_000 + self.chance.below(3_000);
+            // It lands before that, or long after, or never.
+            let lands_after = match self.chance.below(3) {
+                _ if there.is_none() => None,
+                0 => None,
+                1 => Some(self.chance.below(500)),
+                _ => Some(self.chance.below(15_000)),
+            };
+            if let Some(delay) = lands_after {
+                self.after(delay, move |world| _ = world.land(&record));
+            }
+            let result = Err(AppendError::Unknown("no answer from the log".into()));
+            return self.resolve_at(give_up_at, id, slot, serial, through, result);
+        }
+        if self.happens_on_road(self.roads().append_twice) {
+            self.fault("append given twice");
+            let again = record.clone();
+            let delay = self.chance.below(3_000);
+            self.after(there.unwrap_or(0) + delay, move |world| _ = world.land(&again));
+        }
+        let back = self.log_delay(id).unwrap_or(5_000);
+        let arrives = self.in_order(id, slot, self.now + there.unwrap_or(0));
+        self.after(arrives - self.now, move |world| {
+            let result = world.land(&record);
+            let at = world.now + back;
+            if world.nodes[id].life == life {
+                world.resolve_at(at, id, slot, serial, through, result);
+            }
+        });
+    }
+
+    /// Appends of one slot arrive in the order in which they were sent.
+    fn in_order(&mut self, id: usize, slot: Slot, at: u64) -> u64 {
+        let arrives = self.arrivals.entry((id, slot)).or_default();
+        *arrives = (*arrives).max(at);
+        *arrives
+    }
+
+    fn resolve_at(
+        &mut self,
+        at: u64,
+        id: usize,
+        slot: Slot,
+        serial: u64,
+        through: N,
+        result: Result<(), AppendError>,
+    ) {
+        let Some(ruler) = self.nodes[id].rulers.get_mut(&slot).filter(|it| it.serial == serial) else {
+            return;
+        };
+        ruler.resolved_at = ruler.resolved_at.max(at);
+        let (at, life) = (ruler.resolved_at, self.nodes[id].life);
+        self.on_node(id, life, at - self.now, move |world| {
+            world.give_input(id, slot, serial, Input::Appended { through, result });
+        });
+    }
+
+    /// A record reaches the shared log: what it says is the truth from now on, if it counts.
+    fn land(&mut self, record: &Record) -> Result<(), AppendError> {
+        let result = self.shared.append(record);
+        if result.is_ok() {
+            self.landed(record);
+        }
+        result
+    }
+
+    fn commit_later(&mut self, id: usize, slot: Slot, serial: u64, record: Record) {
+        let life = self.nodes[id].life;
+        self.nodes[id].committing.push((slot, serial, record));
+        if self.nodes[id].committing.len() == 1 {
+            let delay = self.log_delay(id).unwrap_or(0);
+            self.on_node(id, life, delay, move |world| world.commit(id));
+        }
+    }
+
+    fn commit(&mut self, id: usize) {
+        let waiting = std::mem::take(&mut self.nodes[id].committing);
+        let Some(machine) = &mut self.machine else { return };
+        let full = self.now < self.full_until;
+        let records: Vec<Record> = waiting.iter().map(|(.., record)| record.clone()).collect();
+        let results = match full {
+            true => vec![Err(AppendError::NoSpace("the log is full".into())); records.len()],
+            false => machine.log().commit(&records),
+        };
+        if machine.disk().is_down() {
+            self.note(format_args!("the disk goes down in the middle of a commit"));
+            self.stop_node(id, true);
+            return self.after(1_000, move |world| world.start_node(id));
+        }
+        for ((slot, serial, record), result) in waiting.into_iter().zip(results) {
+            if result.is_ok() {
+                self.landed(&record);
+            }
+            let through = record.header.last_n();
+            self.resolve_at(self.now, id, slot, serial, through, result);
+        }
+    }
+
+    fn release(&mut self, id: usize, slot: Slot, released: Released) {
+        match released {
+            Released::Event(event) => {
+                self.released_event(&event);
+                for (edge, accounts) in self.nodes[id].routing.plan(&event.audience) {
+                    let event = event.clone();
+                    self.to_edge(id, usize::from(edge.0), ToEdge::Event { event, accounts });
+                }
+            }
+            Released::Answer { reply, answer } => {
+                self.released_answer(slot, reply, &answer);
+                self.answer(id, reply, answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, id: usize, reply: ReplyTo, answer: Result<Answer, Refusal>) {
+        match reply {
+            ReplyTo::Session { edge, .. } | ReplyTo::Sync { edge, .. } => {
+                self.to_edge(id, usize::from(edge), ToEdge::Answer { reply, answer });
+            }
+            ReplyTo::Caller(caller) => match self.callers.remove(&caller) {
+                Some((edge, life, session)) => {
+                    self.to_edge(id, edge, ToEdge::Told { life, session, answer });
+                }
+                None => self.told_world(caller, &answer),
+            },
+            ReplyTo::Slot { slot, ask } => self.replied(slot, ask, answer.map(|_| ())),
+        }
+    }
+
+    /// Does something on a node later, if it lives on until then; it waits where the node stands still.
+    pub(super) fn on_node(&mut self, id: usize, life: u32, ms: u64, then: impl FnOnce(&mut World) + 'static) {
+        self.after(ms, move |world| {
+            let node = &world.nodes[id];
+            if !node.up || node.life != life {
+                return;
+            }
+            if node.stands_still_until > world.now {
+                let wait = node.stands_still_until - world.now;
+                return world.on_node(id, life, wait, then);
+            }
+            then(world);
+        });
+    }
+
+    /// A question of the world itself to the home of somebody.
+    pub(super) fn command_of_the_world(&mut self, caller: u64, command: Command) {
+        let slot = SLOT_KEY.slot(command.cid);
+        let owner = self.owner(slot);
+        self.give(owner, slot, Input::Command { reply: ReplyTo::Caller(caller), command });
+    }
+
+    /// Enters an account of an edge into a core's routing, or takes it out.
+    pub(super) fn route(&mut self, id: usize, edge: usize, account: anser_model::AccountId, is_there: bool) {
+        let edge = EdgeId(edge as u16);
+        match is_there {
+            true => self.nodes[id].routing.enter(account, edge),
+            false => self.nodes[id].routing.leave(account, edge),
+        }
+    }
+
+    /// Whether a query may be asked here and now of this slot.
+    pub(super) fn query(&mut self, id: usize, slot: Slot, reply: ReplyTo, query: Query) {
+        self.give(id, slot, Input::Query { reply, query });
+    }
+}
