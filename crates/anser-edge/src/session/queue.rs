@@ -58,6 +58,11 @@ impl Queue {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.frames.capacity()
+    }
+
     /// Everything at once.
     pub(super) fn take(&mut self) -> VecDeque<Bytes> {
         self.bytes = 0;

@@ -27,6 +27,7 @@ use anser_core::ports::clock::Clock;
 use anser_core::ports::random::Random;
 use anser_model::{AccountId, DeviceId, SessionId, Timeline};
 
+pub use anser_edge::Grant;
 pub use directory::{PROFILES_PER_CALL, Profile};
 pub use error::AccessError;
 pub use home::{CredentialView, Home, HomeError};
@@ -37,7 +38,7 @@ pub use refresh::REFRESH_TOKEN_MS;
 pub use secret::Secret;
 pub use secrets::{SECRETS_FOLDER, Secrets, SecretsError};
 pub use sessions::{ListedDevice, Registration, SignIn, SignedIn};
-pub use tokens::{ACCESS_TOKEN_S, Grant, RESUME_TICKET_S, TokenError, Tokens};
+pub use tokens::{ACCESS_TOKEN_S, RESUME_TICKET_S, TokenError, Tokens};
 
 /// Who may register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

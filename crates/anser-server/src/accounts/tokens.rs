@@ -3,6 +3,7 @@
 //! The header is not parsed but compared: there is one for each kind, so no token can choose its
 //! algorithm, and none can serve as the other kind.
 
+use anser_edge::Grant;
 use anser_model::{AccountId, DeviceId, SessionId, Timeline, UnixMillis};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,19 +23,6 @@ const MS_PER_S: u64 = 1_000;
 
 const ACCESS_HEADER: &str = r#"{"alg":"EdDSA","typ":"anser-access+jwt"}"#;
 const RESUME_HEADER: &str = r#"{"alg":"EdDSA","typ":"anser-resume+jwt"}"#;
-
-/// In whose name a token speaks, and under which versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
-    /// Whose.
-    pub account: AccountId,
-    /// On which device.
-    pub device: DeviceId,
-    /// Void once the home's is larger.
-    pub account_version: u64,
-    /// Void once the home's is larger.
-    pub device_version: u64,
-}
 
 /// Why a token is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

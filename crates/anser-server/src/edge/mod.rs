@@ -1,17 +1,14 @@
-//! The edge: live connections, and nothing that decides.
+//! The edge: sockets, tasks and timers around the sessions of `anser-edge`, and nothing that decides.
 //!
 //! - [`ws`]: WebSocket frames
-//! - [`connection`]: what is queued for one connection, and how far its sync is
+//! - [`connection`]: one socket, and the session on it
 //! - [`sessions`]: who is here
-//! - [`requests`], [`attach`]: what clients ask
+//! - [`effects`]: what sessions want done
 //! - [`deliver`]: what cores hand on
-//! - [`convert`]: wire types end here
 
-mod attach;
 mod connection;
-mod convert;
 mod deliver;
-mod requests;
+mod effects;
 mod sessions;
 pub mod ws;
 
@@ -25,6 +22,8 @@ use std::time::Duration;
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::clock::Clock;
+use anser_edge::Terms;
+use anser_edge::session::RECONNECT_AFTER_MS;
 use anser_model::AccountId;
 use anser_model::limits::FRAME_BYTES;
 use anser_proto::{ErrorCode, v1};
@@ -48,8 +47,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long, and for how many bytes, a connection that we close is read on.
 const LINGER_PATIENCE: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
-/// What draining tells clients to wait.
-const RECONNECT_AFTER_MS: u64 = 1_000;
 /// How long draining waits for connections to go.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -103,8 +100,8 @@ pub struct Edge {
 }
 
 pub(crate) struct EdgeShared {
-    id: EdgeId,
-    config: EdgeConfig,
+    terms: Terms,
+    connections_max: usize,
     node: Node,
     tokens: Arc<Tokens>,
     people: Arc<dyn People>,
@@ -120,7 +117,7 @@ enum Consumed {
     /// All that is complete.
     All,
     /// Up to a message of which this is left to do first.
-    Until(requests::Rest),
+    Until(effects::Rest),
     /// Nothing more is to be read.
     Last,
 }
@@ -134,8 +131,13 @@ impl Edge {
     pub fn start(config: EdgeConfig, parts: EdgeParts) -> Edge {
         let from_core = parts.node.add_edge(config.id);
         let shared = Arc::new(EdgeShared {
-            id: config.id,
-            config,
+            terms: Terms {
+                edge: config.id,
+                timeline: parts.node.timeline(),
+                heartbeat_interval_ms: config.heartbeat_interval_ms,
+                backoff_cap_ms: config.backoff_cap_ms,
+            },
+            connections_max: config.connections_max,
             node: parts.node,
             tokens: parts.tokens,
             people: parts.people,
@@ -153,13 +155,13 @@ impl Edge {
     /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it.
     pub fn adopt(&self, stream: TcpStream, already_read: Bytes) {
         let edge = self.shared.clone();
-        if edge.sessions.read().len() >= edge.config.connections_max || edge.is_draining() {
+        if edge.sessions.read().len() >= edge.connections_max || edge.draining.is_cancelled() {
             // Dropped: the client backs off and comes again.
             return;
         }
         _ = stream.set_nodelay(true);
-        let session = edge.next_session.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(session, stream, edge.clock.monotonic_ms()));
+        let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(id, stream, edge.clock.monotonic_ms()));
         edge.sessions.add(connection.clone());
         edge.tracker.clone().spawn(edge.converse(connection, already_read));
     }
@@ -182,7 +184,7 @@ impl Edge {
         let frame = v1::ServerFrame { frame: Some(v1::server_frame::Frame::Draining(draining)) };
         let everybody: Vec<_> = edge.sessions.read().all().cloned().collect();
         for connection in &everybody {
-            connection.push_frame(&frame);
+            connection.state().session.push_frame(&frame, &**edge);
             edge.write(connection);
         }
         // What was accepted is still answered, for as long as the patience lasts.
@@ -192,7 +194,7 @@ impl Edge {
                 look.tick().await;
             }
             for connection in &everybody {
-                connection.push_close(CloseCode::GoingAway);
+                connection.state().session.close(Some(ws::close(CloseCode::GoingAway)));
                 edge.write(connection);
             }
             while edge.sessions.read().len() > 0 {
@@ -206,10 +208,6 @@ impl Edge {
 }
 
 impl EdgeShared {
-    fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
-
     /// Reads a connection until it ends. While it is idle this holds no buffer and no timer.
     async fn converse(self: Arc<Self>, connection: Arc<Connection>, already_read: Bytes) {
         let mut inbox = Inbox::default();
@@ -238,10 +236,10 @@ impl EdgeShared {
             // Boxed, so that an idle connection does not carry its timer.
             Box::pin(linger(&connection)).await;
         }
-        let account = connection.state().attached.as_ref().map(|attached| attached.grant.account);
-        self.sessions.remove(connection.session, account, || {
+        let account = connection.state().session.account();
+        self.sessions.remove(connection.id, account, || {
             if let Some(account) = account {
-                self.node.leave(account, self.id);
+                self.node.leave(account, self.id());
             }
         });
     }
@@ -259,9 +257,13 @@ impl EdgeShared {
                         return Consumed::Until(rest);
                     }
                 }
-                Ok(Some(Incoming::Ping(payload))) => connection.push_raw(ws::pong(&payload)),
+                Ok(Some(Incoming::Ping(payload))) => {
+                    connection.state().session.push(ws::pong(&payload), &**self);
+                }
                 Ok(Some(Incoming::Pong)) => {}
-                Ok(Some(Incoming::Close)) => connection.push_close(CloseCode::Normal),
+                Ok(Some(Incoming::Close)) => {
+                    connection.state().session.close(Some(ws::close(CloseCode::Normal)));
+                }
                 Ok(None) => {
                     self.write(connection);
                     return Consumed::All;
@@ -271,9 +273,10 @@ impl EdgeShared {
                         CloseCode::TooLarge => ErrorCode::FrameTooLarge,
                         _ => ErrorCode::MalformedFrame,
                     };
-                    let error = (v1::Error::new(code, error.what), error.code);
-                    connection.push_frame(&v1::ServerFrame::error(0, error.0));
-                    connection.push_close(error.1);
+                    let frame = v1::ServerFrame::error(0, v1::Error::new(code, error.what));
+                    let session = &mut connection.state().session;
+                    session.push_frame(&frame, &**self);
+                    session.close(Some(ws::close(error.code)));
                 }
             }
         }
@@ -310,11 +313,14 @@ impl EdgeShared {
             let all: Vec<_> = self.sessions.read().all().cloned().collect();
             for connection in all {
                 let silent = now.saturating_sub(connection.heard_at_ms());
-                let is_attached = connection.state().attached.is_some() && !connection.is_closing();
-                let allowed = if is_attached { 2 * self.config.heartbeat_interval_ms } else { PATIENCE_MS };
+                let mut state = connection.state();
+                let session = &mut state.session;
+                let is_attached = session.account().is_some() && !session.is_closing();
+                let allowed = if is_attached { 2 * self.terms.heartbeat_interval_ms } else { PATIENCE_MS };
                 if silent > allowed {
                     let error = v1::Error::new(ErrorCode::TooSlow, "nothing was heard for too long");
-                    self.refuse_and_close(&connection, 0, error);
+                    session.refuse_and_close(0, error, &*self);
+                    drop(state);
                     self.write(&connection);
                     connection.hang_up();
                 }

@@ -29,7 +29,7 @@ impl Sessions {
     }
 
     pub(super) fn add(&self, connection: Arc<Connection>) {
-        self.write().connections.insert(connection.session, connection);
+        self.write().connections.insert(connection.id, connection);
     }
 
     /// A session of the account is here; `first` runs, before anybody else may enter or leave, when

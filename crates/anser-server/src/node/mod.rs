@@ -20,6 +20,7 @@ use anser_core::ports::history::History;
 use anser_core::ports::index::Index;
 use anser_core::ports::log::Log;
 use anser_core::ports::random::Random;
+use anser_edge::Asked;
 use anser_model::{AccountId, Command, ConversationId, Refusal, Slot, SlotKey, Timeline};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -78,15 +79,6 @@ pub enum ToEdge {
         /// Who of the audience is on this edge.
         accounts: Arc<[AccountId]>,
     },
-}
-
-/// What a session asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// A request of its own.
-    Request(u64),
-    /// A sync of one slot, in this round.
-    Sync(Slot, u32),
 }
 
 /// The edges that this node serves, and who is on them.

@@ -10,13 +10,14 @@ use anser_core::engine::{
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::log::SlotHead;
+use anser_edge::Asked;
 use anser_model::{Command, N, Refusal, Reign, Slot};
 use futures_util::StreamExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::stores::{Flusher, Trimmer};
-use super::{Asked, CONVERSATIONS_PER_SLOT, Callers, Edges, NodeConfig, NodePorts, ToEdge};
+use super::{CONVERSATIONS_PER_SLOT, Callers, Edges, NodeConfig, NodePorts, ToEdge};
 
 /// Inputs that are fed before effects are performed.
 const INPUTS_PER_TURN: usize = 1_024;
