@@ -39,7 +39,8 @@ pub enum SlotFact {
 pub struct ConversationFact {
     /// Which conversation.
     pub cid: ConversationId,
-    /// When it was decided. Never steps back within a slot.
+    /// When it was decided. Never steps back from one sequenced fact of a conversation to the next; in a slot
+    /// it may, where a later owner's clock lags.
     pub at: UnixMillis,
     /// Who did it; nobody (0) for the system.
     pub author: AccountId,

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anser_model::change::CommandKey;
-use anser_model::{Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal, planted};
+use anser_model::{AccountId, Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal, planted};
 
-use super::messages::{Answer, Effect, Event, Released, ReplyTo};
+use super::messages::{Answer, AskId, Effect, Event, Released, ReplyTo};
 use super::{FACTS_PER_RECORD, NO_SPACE_BACKOFF_MS, Phase, RECORD_SOFT_BYTES, RECORDS_IN_FLIGHT, SlotEngine};
 use crate::ports::log::AppendError;
 use crate::record::{Record, RecordHeader};
@@ -33,6 +33,14 @@ impl Pipeline {
 
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.forming_count == 0
+    }
+
+    /// An event of which nobody waits for the answer.
+    pub(super) fn hold_event(&mut self, fact: Arc<StoredFact>, audience: Arc<[AccountId]>) {
+        if !audience.is_empty() {
+            let event = Event { audience, origin: ReplyTo::Slot { slot: fact.slot, ask: AskId(0) }, fact };
+            self.hold(event.fact.n, Released::Event(event));
+        }
     }
 
     /// Nothing is under way, and nothing waits to be told.
@@ -70,11 +78,12 @@ impl SlotEngine {
         origin: ReplyTo,
         change: Change,
     ) -> Arc<StoredFact> {
+        let at = self.now_in(&self.conversations[&cid]);
         let cached = self.conversations.get_mut(&cid).expect("a decision is made on a cached conversation");
         let shared = &cached.state.shared;
         let fact = ConversationFact {
             cid,
-            at: self.latest,
+            at,
             author: actor.account,
             device: actor.device,
             author_profile_version: actor.profile_version,
@@ -208,6 +217,7 @@ impl SlotEngine {
     pub(super) fn abandon_speculation(&mut self, refusal: &Refusal, effects: &mut Vec<Effect>) {
         let mut released = Vec::new();
         // What is durable is still to be told, and waits for nothing but the lease.
+        self.replay.told = self.durable;
         let durable = self.durable;
         let told = self.pipeline.held.iter().take_while(|(wait_for, _)| *wait_for <= durable).count();
         for (_, held) in self.pipeline.held.drain(told..) {

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use anser_model::change::CommandKey;
 use anser_model::limits::{CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, DAY_MS};
-use anser_model::{AccountId, Actor, ClientId, Command, ConversationId, Fact, Intent, Refusal, Seq, planted};
+use anser_model::{
+    AccountId, Actor, ClientId, Command, ConversationId, Fact, Intent, Refusal, Seq, UnixMillis, planted,
+};
 
 use super::cache::Cached;
 use super::messages::{Accepted, Answer, AskId, Effect, Fetch, Fetched, Wanted, Work};
@@ -93,7 +95,7 @@ impl SlotEngine {
             }
             LookUp::Need(need) => return Attempt::Wait(work, need),
         }
-        if let Err(refusal) = self.check_before(command) {
+        if let Err(refusal) = self.check_before(cached, command) {
             self.answer(work.reply, Err(refusal));
             return Attempt::Done;
         }
@@ -224,15 +226,21 @@ impl SlotEngine {
         self.config.slot_key.hash128(b"command", &[&cid.0, &sender.0.to_be_bytes(), client_id.as_bytes()])
     }
 
+    /// The time by which a conversation is decided. A later owner's clock may lag, and what was told of the
+    /// conversation before must not be newer.
+    pub(super) fn now_in(&self, cached: &Cached) -> UnixMillis {
+        self.latest.max(cached.state.shared.touched_at)
+    }
+
     /// What is refused whatever the conversation holds.
-    fn check_before(&self, command: &Command) -> Result<(), Refusal> {
+    fn check_before(&self, cached: &Cached, command: &Command) -> Result<(), Refusal> {
         if let Some(client_id) = command.client_id {
-            let minted = client_id.minted_at();
-            if minted.plus_ms(CLIENT_ID_ACCEPTED_MS) < self.latest {
+            let (minted, now) = (client_id.minted_at(), self.now_in(cached));
+            if minted.plus_ms(CLIENT_ID_ACCEPTED_MS) < now {
                 return Err(Refusal::ClientIdTooOld);
             }
-            if minted > self.latest.plus_ms(CLIENT_ID_FUTURE_MS) {
-                return Err(Refusal::ClientIdInFuture { ahead_ms: minted.0 - self.latest.0 });
+            if minted > now.plus_ms(CLIENT_ID_FUTURE_MS) {
+                return Err(Refusal::ClientIdInFuture { ahead_ms: minted.0 - now.0 });
             }
         } else if needs_client_id(&command.intent) {
             return Err(Refusal::ClientIdMissing);

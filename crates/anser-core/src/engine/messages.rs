@@ -273,6 +273,9 @@ pub enum Effect {
     },
     /// The reign has ended in good order: this engine may be dropped.
     Closed,
+    /// What the engine was started from is out of date: the log was trimmed meanwhile by another owner. It
+    /// may be dropped, and another one started in its place.
+    Outdated,
 }
 
 /// What became durable.

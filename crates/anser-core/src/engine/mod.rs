@@ -127,7 +127,7 @@ pub struct SlotEngine {
     /// Through which n the index is folded, and the history.
     index_folded: N,
     history_folded: N,
-    /// The time of the newest fact: time never steps back within a slot.
+    /// The newest time known: time never steps back within a reign.
     latest: UnixMillis,
     /// The monotonic time of the newest input.
     monotonic_ms: u64,

@@ -40,6 +40,9 @@ pub(super) struct Replay {
     pub(super) resolved_ms: u64,
     /// The oldest n that the log had when the slot was given to this owner.
     first: N,
+    /// Through which n events were released, or wait to be: what is found above it landed although that
+    /// was not known, and is still to be told.
+    pub(super) told: N,
     /// The opening could not be appended, and waits for another try.
     put_off: bool,
     /// Conversations to load, in the order asked for.
@@ -169,6 +172,10 @@ impl SlotEngine {
         self.verified_at_ms = self.replay.sent_ms;
         // The first reign follows nobody's.
         self.replay.closed = self.replay.after == Reign(0) || !self.replay.given;
+        if self.replay.given {
+            // Who was told of what came before by another owner is not known: edges have their sessions resync.
+            self.replay.told = opened;
+        }
         self.replay_tail(effects);
     }
 
@@ -217,6 +224,10 @@ impl SlotEngine {
         }
         match result {
             Err(error) if error.retry_helps() => effects.push(Effect::ReadLog { from: self.replay.from }),
+            Err(LogError::OutOfRange { .. }) if self.config.leased => {
+                self.stop_answering(effects);
+                effects.push(Effect::Outdated);
+            }
             Err(error) => self.stop_with(&error.to_string(), effects),
             Ok(records) => {
                 for record in records {
@@ -299,7 +310,11 @@ impl SlotEngine {
             } else {
                 cached.remember(fact);
             }
+            if fact.n > self.replay.told {
+                self.pipeline.hold_event(fact.clone(), cached.state.audience(&fact.fact));
+            }
         }
+        self.replay.told = self.durable;
         self.rule(effects);
     }
 

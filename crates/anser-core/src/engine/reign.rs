@@ -45,7 +45,7 @@ impl SlotEngine {
     }
 
     /// Leaves everybody who waits with an answer that is true whatever became of it.
-    fn stop_answering(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn stop_answering(&mut self, effects: &mut Vec<Effect>) {
         self.abandon_speculation(&Refusal::UnknownOutcome, effects);
         self.pipeline.drop_held(effects);
         for work in std::mem::take(&mut self.waiting) {

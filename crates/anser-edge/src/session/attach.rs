@@ -139,6 +139,17 @@ impl Session {
         self.begin_sync(slots, cursor, shell, effects);
     }
 
+    /// The home could not answer a sync: the answers that were kept back must not wait for another one, so the
+    /// events before them are missed.
+    pub(super) fn sync_refused(&mut self, id: u64, error: v1::Error, shell: &dyn Shell) {
+        self.refuse(id, error, shell);
+        let attached = self.attached.as_mut().expect("only who is attached syncs");
+        let kept = attached.kept.as_mut().expect("everything is kept back until the slots are known");
+        let answers = kept.give_up();
+        self.push_resync(Vec::new(), shell);
+        answers.into_iter().for_each(|bytes| self.push(bytes, shell));
+    }
+
     /// The slots that owe a sync are known: they are asked, and events of the others flow.
     fn begin_sync(
         &mut self,

@@ -13,11 +13,19 @@ pub(super) struct KeptBack {
     attaching: bool,
     /// Slots that owe their heads, with the events kept back until then.
     owing: BTreeMap<Slot, Owed>,
-    /// Events kept back while `attaching`.
-    early: Vec<(Slot, N, Bytes)>,
+    /// What is kept back while `attaching`, in order.
+    early: Vec<Early>,
     /// Where events were missed since the last sync was asked for: none are sent.
     missed: Missed,
     bytes: usize,
+}
+
+/// What came while it was not known which slots owe a sync.
+#[derive(Debug)]
+enum Early {
+    Event(Slot, N, Bytes),
+    /// An answer must not overtake an event with a smaller n: it would move the client's cursor past it.
+    Answer(Bytes),
 }
 
 /// What is kept back until a slot has answered a sync.
@@ -116,7 +124,7 @@ impl KeptBack {
             }
         };
         let missed = &self.missed;
-        self.early.retain(|(slot, ..)| !missed.covers(*slot));
+        self.early.retain(|early| !matches!(early, Early::Event(slot, ..) if missed.covers(*slot)));
         for (slot, owed) in &mut self.owing {
             if missed.covers(*slot) {
                 owed.events = Vec::new();
@@ -135,7 +143,7 @@ impl KeptBack {
             return Fate::Flows;
         }
         if self.attaching {
-            self.early.push((slot, n, bytes.clone()));
+            self.early.push(Early::Event(slot, n, bytes.clone()));
         } else if let Some(owed) = self.owing.get_mut(&slot) {
             owed.events.push((n, bytes.clone()));
         } else {
@@ -145,17 +153,39 @@ impl KeptBack {
         Fate::Taken
     }
 
+    /// Keeps an answer behind the events that came before it.
+    pub(super) fn keep_answer(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.early.push(Early::Answer(bytes));
+    }
+
+    /// There is no sync after all: everything is missed, but for the answers, which are returned.
+    pub(super) fn give_up(&mut self) -> Vec<Bytes> {
+        self.attaching = false;
+        let early = std::mem::take(&mut self.early).into_iter();
+        let answers = early.filter_map(|early| match early {
+            Early::Event(..) => None,
+            Early::Answer(bytes) => Some(bytes),
+        });
+        let answers = answers.collect();
+        self.miss(&[]);
+        answers
+    }
+
     /// The slots that owe a sync are known, each with the n after which. Events of the others flow: those that
-    /// were kept back so far are returned.
+    /// were kept back so far are returned, and the answers between them.
     pub(super) fn begin(&mut self, owing: impl IntoIterator<Item = (Slot, N)>) -> Vec<Bytes> {
         self.attaching = false;
         self.owing =
             owing.into_iter().map(|(slot, after)| (slot, Owed { after, events: Vec::new() })).collect();
         let mut free = Vec::new();
-        for (slot, n, bytes) in std::mem::take(&mut self.early) {
-            match self.owing.get_mut(&slot) {
-                Some(owed) => owed.events.push((n, bytes)),
-                None => free.push(bytes),
+        for early in std::mem::take(&mut self.early) {
+            match early {
+                Early::Event(slot, n, bytes) => match self.owing.get_mut(&slot) {
+                    Some(owed) => owed.events.push((n, bytes)),
+                    None => free.push(bytes),
+                },
+                Early::Answer(bytes) => free.push(bytes),
             }
         }
         self.count();
@@ -180,7 +210,7 @@ impl KeptBack {
     }
 
     fn count(&mut self) {
-        let early = self.early.iter().map(|(.., bytes)| bytes.len());
+        let early = self.early.iter().map(|(Early::Event(_, _, bytes) | Early::Answer(bytes))| bytes.len());
         let owed = self.owing.values().flat_map(|owed| &owed.events).map(|(_, bytes)| bytes.len());
         self.bytes = early.chain(owed).sum();
     }

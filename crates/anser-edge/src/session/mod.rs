@@ -223,7 +223,13 @@ impl Session {
             Ok(answer) => v1::ServerFrame::response(id, convert::result(answer)),
             Err(refusal) => v1::ServerFrame::error(id, convert::error(refusal)),
         };
-        self.push_frame(&frame, framing);
+        let kept = self.attached.as_mut().and_then(|attached| attached.kept.as_mut());
+        match kept.filter(|kept| kept.is_attaching()) {
+            Some(kept) => kept.keep_answer(
+                framing.frame(&frame, if self.json { Encoding::Json } else { Encoding::Binary }),
+            ),
+            None => self.push_frame(&frame, framing),
+        }
     }
 
     fn actor(&self) -> Option<Actor> {

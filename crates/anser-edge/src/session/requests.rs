@@ -217,7 +217,7 @@ impl Session {
             }
             Waiting::Sync { id, cursor } => match home(answer) {
                 Ok(home) => return self.sync_started(id, home.slots, &cursor, shell, effects),
-                Err(error) => (id, error),
+                Err(error) => return self.sync_refused(id, error, shell),
             },
             Waiting::ListHome { id } => match home(answer) {
                 Ok(home) => return self.list_all(id, home.slots, shell, effects),

@@ -183,6 +183,8 @@ impl PlainConversation {
     fn take_sequenced(&mut self, n: N, seq: Seq, fact: &ConversationFact) -> Result<(), String> {
         let head = self.head();
         require(seq.0 == head.0 + 1, || format!("seq {seq} follows seq {head}"))?;
+        let before = self.fact(head).map_or(fact.at, |(_, last)| last.at);
+        require(fact.at >= before, || format!("its time steps back from {before} to {}", fact.at))?;
         let is_creation = matches!(fact.change, Change::Created { .. });
         require(is_creation == self.kind.is_none(), || "a conversation is created first, and once".into())?;
         if !is_creation {

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anser_model::{
     AccountId, Change, ClientId, ConversationFact, ConversationId, DeviceId, N, Seq, Slot, SlotFact,
-    UnixMillis,
 };
 
 pub use conversation::{PlainConversation, PlainMember, Stay};
@@ -31,7 +30,6 @@ pub struct Plain {
 /// What a slot's log holds: where the fact of each n went, nowhere for those about the slot itself.
 #[derive(Debug, Default, Clone)]
 struct PlainSlot {
-    at: UnixMillis,
     entries: Vec<Option<(ConversationId, usize)>>,
 }
 
@@ -54,7 +52,7 @@ impl Plain {
     /// What cannot be, in words. Nothing can be said of what is taken after that.
     pub fn take(&mut self, slot: Slot, n: N, fact: &ConversationFact) -> Result<(), String> {
         let index = self.conversations.get(&fact.cid).map_or(0, |conversation| conversation.facts().len());
-        self.enter(slot, n, fact.at, Some((fact.cid, index)))?;
+        self.enter(slot, n, Some((fact.cid, index)))?;
         let conversation =
             self.conversations.entry(fact.cid).or_insert_with(|| PlainConversation::new(fact.cid, slot));
         if conversation.slot() != slot {
@@ -85,27 +83,16 @@ impl Plain {
     ///
     /// # Errors
     /// What cannot be, in words.
-    pub fn take_slot_fact(&mut self, slot: Slot, n: N, fact: &SlotFact) -> Result<(), String> {
-        let (SlotFact::Opened { at, .. } | SlotFact::Closed { at }) = fact;
-        self.enter(slot, n, *at, None)
+    pub fn take_slot_fact(&mut self, slot: Slot, n: N, _fact: &SlotFact) -> Result<(), String> {
+        self.enter(slot, n, None)
     }
 
-    fn enter(
-        &mut self,
-        slot: Slot,
-        n: N,
-        at: UnixMillis,
-        entry: Option<(ConversationId, usize)>,
-    ) -> Result<(), String> {
+    fn enter(&mut self, slot: Slot, n: N, entry: Option<(ConversationId, usize)>) -> Result<(), String> {
         let known = self.slots.entry(slot).or_default();
         let last = known.entries.len() as u64;
         if n.0 != last + 1 {
             return Err(format!("slot {slot} n {n}: it follows n {last}"));
         }
-        if at < known.at {
-            return Err(format!("slot {slot} n {n}: its time steps back from {} to {at}", known.at));
-        }
-        known.at = at;
         known.entries.push(entry);
         Ok(())
     }

@@ -77,6 +77,7 @@ impl World {
                 return self.broken("the log holds what cannot follow", what);
             }
             self.facts_landed += 1;
+            self.landed_at = self.now;
         }
     }
 

@@ -52,6 +52,7 @@ const STATES: &[&str] = &[
     "Effect::Halt",
     "Effect::Deposed",
     "Effect::Closed",
+    "Effect::Outdated",
 ];
 
 fn name_of_input(input: &Input) -> &'static str {
@@ -114,6 +115,7 @@ impl Coverage {
             Effect::Halt(_) => "Effect::Halt",
             Effect::Deposed { .. } => "Effect::Deposed",
             Effect::Closed => "Effect::Closed",
+            Effect::Outdated => "Effect::Outdated",
         };
         *self.states.entry(name).or_default() += 1;
     }

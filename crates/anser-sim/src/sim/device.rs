@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anser_client::session::{
-    Answer, Config, Failure, Input, Intent, Keep, LinkId, Now, Output, Session, TokenRefused, Update,
+    Answer, Config, Ended, Failure, Input, Intent, Keep, LinkId, Now, Output, Session, Status, TokenRefused,
+    Update,
 };
 use anser_client::store::{Change, MemoryStore, Store};
 use anser_edge::Grant;
@@ -241,9 +242,8 @@ impl World {
     fn device_is_told(&mut self, id: usize, update: Update) {
         if let Update::Status(status) = &update {
             self.note(format_args!("device {id}: {status:?}"));
-            if let anser_client::session::Status::Ended(_) = status {
-                // Who was signed out must sign in; whoever switched it off knows.
-                self.devices[id].signed_out |= self.devices[id].version > 1;
+            if let Status::Ended(Ended::Kicked { .. } | Ended::SignedOut | Ended::Refused { .. }) = status {
+                self.devices[id].signed_out = true;
             }
         }
     }
@@ -392,6 +392,7 @@ impl World {
             }
             let frame = anser_proto::decode_server(&bytes, Encoding::Binary);
             let frame = frame.expect("an edge sends frames");
+            world.note(format_args!("device {id} gets {}", frame_in_words(&frame)));
             world.audit_frame(id, &frame);
             world.device_input(id, Input::Frame(link, Box::new(frame)));
         });
@@ -415,6 +416,11 @@ impl World {
         }
     }
 
+    /// Whether its connection is dead, and it does not know.
+    pub(super) fn is_deaf(&self, id: usize) -> bool {
+        self.devices[id].conn.is_some_and(|conn| self.conns[&conn].dead)
+    }
+
     pub(super) fn sever_device(&mut self, id: usize) {
         if let Some(conn) = self.devices[id].conn {
             self.sever(conn);
@@ -426,13 +432,24 @@ impl World {
         let Some(conn) = self.devices[id].conn else { return };
         let until = self.now + ms;
         self.conns.get_mut(&conn).expect("known").stalled_until = until;
-        self.after(ms, move |world| {
-            let road = &world.conns[&conn];
-            let (edge, session) = (road.edge, road.session);
-            if road.edge_end && world.edges[edge].life == road.edge_life {
-                world.pump(edge, session);
-            }
-        });
+        self.after(ms, move |world| world.read_on(conn));
+    }
+
+    /// A device reads again: what waits for it comes.
+    fn read_on(&mut self, conn: u64) {
+        let road = &self.conns[&conn];
+        let (edge, session) = (road.edge, road.session);
+        if road.edge_end && self.edges[edge].life == road.edge_life {
+            self.pump(edge, session);
+        }
+    }
+
+    pub(super) fn all_read_on(&mut self) {
+        let conns: Vec<u64> = self.conns.keys().copied().collect();
+        for conn in conns {
+            self.conns.get_mut(&conn).expect("known").stalled_until = 0;
+            self.read_on(conn);
+        }
     }
 
     fn tell_device_end(&mut self, conn: u64) {
@@ -479,6 +496,45 @@ impl World {
             let wait = road.down_at.max(now) - now + 1;
             self.after(wait, move |world| world.tell_device_end(conn));
         }
+    }
+}
+
+/// A frame in a few words.
+fn frame_in_words(frame: &v1::ServerFrame) -> String {
+    use anser_proto::v1::response::Result as Answered;
+    use anser_proto::v1::server_frame::Frame;
+    match &frame.frame {
+        Some(Frame::Event(event)) => format!("event {}.{}", event.slot, event.n),
+        Some(Frame::SyncHeads(heads)) if heads.pending => format!("pending of slot {}", heads.slot),
+        Some(Frame::SyncHeads(heads)) => {
+            let each: Vec<String> = heads
+                .heads
+                .iter()
+                .map(|head| format!("n {} seq {} mark {}", head.n, head.seq, head.mark))
+                .collect();
+            let end = if heads.done { format!(", done through {}", heads.n) } else { String::new() };
+            format!("heads of slot {}: [{}]{end}", heads.slot, each.join("; "))
+        }
+        Some(Frame::Resync(resync)) => format!("resync {:?}", resync.slots),
+        Some(Frame::Kicked(kicked)) => format!("kicked: {}", kicked.code),
+        Some(Frame::Draining(_)) => "draining".into(),
+        Some(Frame::Response(response)) => match &response.result {
+            Some(Answered::Accepted(it)) => format!("accepted {}.{} seq {}", it.slot, it.n, it.seq),
+            Some(Answered::Error(error)) => format!("refusal {}", error.code),
+            Some(Answered::Page(page)) => {
+                format!("page of {} through {}.{}", page.events.len(), page.slot, page.n)
+            }
+            Some(Answered::Welcome(welcome)) => format!("welcome, owing {:?}", welcome.owing),
+            Some(Answered::SyncStarted(started)) => format!("sync started, owing {:?}", started.owing),
+            Some(Answered::ConversationList(list)) => {
+                let each: Vec<String> =
+                    list.heads.iter().map(|head| format!("n {} seq {}", head.n, head.seq)).collect();
+                format!("list [{}]", each.join("; "))
+            }
+            Some(_) => "an answer".into(),
+            None => "nothing".into(),
+        },
+        None => "nothing".into(),
     }
 }
 

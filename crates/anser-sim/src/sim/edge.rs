@@ -236,6 +236,7 @@ impl World {
         }
         link.up = false;
         link.epoch += 1;
+        self.note(format_args!("edge {edge} and core {node} lose each other"));
         // A core forgets whom an edge held that it lost, an edge asks again.
         let accounts: Vec<AccountId> = self.edges[edge].accounts.keys().copied().collect();
         for account in accounts {
@@ -278,6 +279,7 @@ impl World {
             link.epoch += 1;
             link.to_edge_at = now;
             link.to_node_at = now;
+            world.note(format_args!("edge {edge} and core {node} are linked"));
             world.linked(edge, node);
         });
     }
@@ -391,6 +393,9 @@ impl World {
             return;
         }
         self.edges[id].owners.insert(slot, (from, node));
+        self.note(format_args!(
+            "edge {id} takes core {node} for the owner of slot {slot} from n {from}, hole {hole}"
+        ));
         if !hole || planted!(DropFanout) {
             return;
         }

@@ -348,6 +348,10 @@ impl World {
                 self.note(format_args!("core {id} is deposed from slot {slot}"));
                 self.nodes[id].rulers.remove(&slot);
             }
+            Effect::Outdated => {
+                self.nodes[id].rulers.remove(&slot);
+                self.rule(id, slot);
+            }
             Effect::Closed => {
                 self.note(format_args!("core {id} has closed slot {slot}"));
                 self.nodes[id].rulers.remove(&slot);

@@ -27,6 +27,8 @@ pub(super) const TIMELINE: Timeline = Timeline(77);
 pub(super) const SLOT_KEY: SlotKey = SlotKey::new([9; 16]);
 /// How long until everything has converged, once nothing goes wrong any more.
 const CONVERGES_WITHIN_MS: u64 = 10 * 60_000;
+/// How long nothing must have been decided: a command may still be on its way whose sender is gone.
+const QUIET_MS: u64 = 6_000;
 /// How often it is looked whether it has.
 const LOOK_MS: u64 = 1_000;
 /// Happenings of one run at most.
@@ -76,6 +78,7 @@ pub(super) struct World {
     pub faults: BTreeMap<&'static str, u64>,
     pub acts_done: u64,
     pub facts_landed: u64,
+    pub landed_at: u64,
     pub connections: u64,
     pub passed_ms: u64,
 }
@@ -159,6 +162,7 @@ impl World {
             faults: BTreeMap::new(),
             acts_done: 0,
             facts_landed: 0,
+            landed_at: 0,
             connections: 0,
             passed_ms: 0,
         }
@@ -465,9 +469,7 @@ impl World {
         for node in 0..self.nodes.len() {
             self.start_node(node);
         }
-        for conn in self.conns.values_mut() {
-            conn.stalled_until = 0;
-        }
+        self.all_read_on();
         for device in 0..self.devices.len() {
             self.devices[device].clock_off_ms = 0;
             self.switch_on(device);
@@ -509,6 +511,9 @@ impl World {
         if let Some((_, command)) = self.own_commands.first_key_value() {
             return Some(format!("a command of the world: {command:?}"));
         }
+        if self.now < self.landed_at + QUIET_MS {
+            return Some("facts are still being decided".into());
+        }
         for (id, device) in self.devices.iter().enumerate() {
             let Some(session) = &device.session else {
                 return Some(format!("device {id} is off"));
@@ -525,6 +530,9 @@ impl World {
             }
             if !session.is_idle() {
                 return Some(format!("device {id} waits for something"));
+            }
+            if self.is_deaf(id) {
+                return Some(format!("device {id} has not noticed that its connection is dead"));
             }
         }
         None

@@ -144,12 +144,31 @@ fn a_hello_that_fails_ends_the_connection_with_its_reason() {
 fn a_sync_whose_home_is_away_may_be_asked_again() {
     let mut rig = Rig::attached(&[]);
     rig.sync();
-    rig.give(Input::Told(Err(Refusal::Unavailable)));
     rig.offer(3, 1);
-    assert_eq!(rig.told(), ["2: unavailable"], "everything is kept back until a sync has begun");
+    rig.give(Input::Answered(Asked::Request(9), Err(Refusal::NotFound)));
+    rig.give(Input::Told(Err(Refusal::Unavailable)));
+    assert_eq!(rig.told(), ["2: unavailable", "resync []", "9: not_found"], "answers wait for no other sync");
+    rig.offer(3, 2);
+    assert_eq!(rig.told(), [""; 0], "what was missed is missed until a sync has begun");
     rig.sync();
-    rig.give(home(&[]));
-    assert_eq!(rig.told(), ["3: sync started, owing []", "event 3.1"]);
+    rig.give(home(&[3]));
+    rig.offer(3, 3);
+    rig.heads(3, 2, 2);
+    assert_eq!(rig.told(), ["3: sync started, owing [3]", "heads 3 through 2", "event 3.3"]);
+}
+
+/// Found by the simulator: the answer moved the cursor past an event that was still kept back, and then the
+/// connection broke.
+#[test]
+fn an_answer_does_not_overtake_the_events_that_a_sync_keeps_back() {
+    let mut rig = Rig::attached(&[]);
+    rig.sync();
+    rig.offer(3, 1);
+    rig.give(Input::Answered(Asked::Request(9), Err(Refusal::NotFound)));
+    rig.offer(5, 1);
+    assert_eq!(rig.told(), [""; 0], "everything is kept back until the slots are known");
+    rig.give(home(&[5]));
+    assert_eq!(rig.told(), ["2: sync started, owing [5]", "event 3.1", "9: not_found"]);
 }
 
 #[test]
