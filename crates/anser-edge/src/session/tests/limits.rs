@@ -67,6 +67,8 @@ fn what_is_missed_before_the_welcome_is_told_after_it() {
         rig.offer_bytes(3, n, QUEUE_BYTES_MAX / 4);
     }
     assert_eq!(rig.told(), [""; 0], "a client that is not welcome yet would not heed it");
+    let kept = rig.session.attached.as_ref().and_then(|attached| attached.kept.as_ref());
+    assert_eq!(kept.map(|kept| kept.bytes()), Some(0), "what is of no use is not kept");
     rig.give(home(&[3]));
     rig.offer(4, 1);
     assert_eq!(rig.told(), ["1: welcome, owing [3]", "resync []"]);
