@@ -1,6 +1,8 @@
 //! The kills harness: kill -9 of the real binary under load, again and again, at random and at chosen
 //! moments. After each, whatever was acknowledged must be there, once, where it was acknowledged.
 
+mod stored;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +41,8 @@ const SEGMENT_BYTES: u64 = 512 * 1024;
 const KILLS_PER_FOLDER: usize = 100;
 /// How long anything may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Restarts measured under load, and as many at rest, where there is much behind the server.
+const RESTARTS: usize = 5;
 /// Milliseconds of load before a kill.
 const LOAD_MS: (usize, usize) = (100, 1_200);
 /// Of a hundred listening devices, so many are switched off or on between two kills.
@@ -53,6 +57,12 @@ pub struct Options {
     /// Kills
     #[arg(long)]
     count: Option<usize>,
+    /// Then measure how soon a server with so many million stored messages serves again
+    #[arg(long, value_name = "MILLIONS")]
+    stored: Option<u64>,
+    /// Where the stored messages are, to measure again without storing them anew
+    #[arg(long, hide = true)]
+    stored_in: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -99,7 +109,15 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     report(&tally, corpus.source.clone(), (seed, began.elapsed().as_secs()), options.json);
     let verdict = &tally.audit.verdict;
     verdict.faults.first.iter().for_each(|fault| eprintln!("  {fault}"));
-    Ok(verdict.is_clean())
+    let clean = verdict.is_clean();
+    let in_time = match options.stored {
+        Some(millions) => {
+            let plan = ServerPlan { data: options.stored_in, ..ServerPlan::from_environment()? };
+            stored::run(plan, millions * 1_000_000, RESTARTS, options.json).await?
+        }
+        None => true,
+    };
+    Ok(clean && in_time)
 }
 
 /// What the speakers are to do.
