@@ -88,6 +88,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// The first invitations, on the first start.
     pub invitations: Option<FirstInvitations>,
+    log: Arc<LocalLog>,
     node: Node,
     edge: Edge,
     stopping: CancellationToken,
@@ -114,7 +115,8 @@ impl Server {
         let secrets = Secrets::open(&config.data, &*random)?;
         phases.end("folder");
         let clockwork = (clock.clone(), random.clone());
-        let (ports, timeline) = open_ports(&config, disk, &secrets, clockwork, &mut phases)?;
+        let (ports, log) = open_ports(&config, disk, &secrets, clockwork, &mut phases)?;
+        let timeline = log.timeline();
         let accounts = Arc::new(SqliteAccounts::open(&config.data)?);
         phases.end("accounts");
         let history = ports.history.clone();
@@ -153,12 +155,15 @@ impl Server {
         listener::accept(listener, routes, &tracker, stopping.clone());
         phases.end("edge");
         tracing::info!(%address, phases = phases.told, "serving");
-        Ok(Server { address, invitations, node, edge, stopping, tracker })
+        Ok(Server { address, invitations, log, node, edge, stopping, tracker })
     }
 
     /// Resolves with the reason once nothing may be acknowledged any more: the process must exit.
     pub async fn halted(&self) -> String {
-        self.node.halted().await
+        tokio::select! {
+            why = self.node.halted() => why,
+            why = self.log.broken() => why,
+        }
     }
 
     /// How many connections there are.
@@ -172,7 +177,7 @@ impl Server {
         self.edge.drain().await;
         self.node.close().await;
         self.tracker.close();
-        drop((self.node, self.edge));
+        drop((self.node, self.edge, self.log));
         // Whatever still runs holds nothing that is not on disk.
         _ = tokio::time::timeout(Duration::from_secs(3), self.tracker.wait()).await;
     }
@@ -184,7 +189,7 @@ fn open_ports(
     secrets: &Secrets,
     (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
     phases: &mut Phases,
-) -> anyhow::Result<(NodePorts, anser_model::Timeline)> {
+) -> anyhow::Result<(NodePorts, Arc<LocalLog>)> {
     let mut options = LogOptions::new(secrets.slot_key().fingerprint());
     if let Some(segment_bytes) = config.segment_bytes {
         options.segment_bytes = segment_bytes;
@@ -193,14 +198,13 @@ fn open_ports(
         0 => Arc::new(disk),
         ms => Arc::new(SlowDisk::new(disk, Duration::from_millis(ms))),
     };
-    let log = LocalLog::open(disk, options, random.clone(), &*clock)?;
-    let timeline = log.timeline();
+    let log = Arc::new(LocalLog::open(disk, options, random.clone(), &*clock)?);
     phases.end("log");
     let index = Arc::new(SqliteIndex::open(&config.data)?);
     phases.end("index");
     let history = Arc::new(SqliteHistory::open(&config.data)?);
     phases.end("history");
-    Ok((NodePorts { log: Arc::new(log), index, history, clock, random }, timeline))
+    Ok((NodePorts { log: log.clone(), index, history, clock, random }, log))
 }
 
 /// How long each part of a start took, for whoever wonders why one is slow.
