@@ -248,7 +248,8 @@ impl State {
             && at == number
         {
             self.planned = None;
-            if kind == Kind::Reading && matches!(fault, Fault::NoSpace | Fault::StaysFull | Fault::ShortWrite) {
+            if kind == Kind::Reading && matches!(fault, Fault::NoSpace | Fault::StaysFull | Fault::ShortWrite)
+            {
                 return Ok(None);
             }
             self.struck = Some(fault);
@@ -293,7 +294,9 @@ fn error_of(fault: Fault) -> io::Error {
     match fault {
         Fault::Crash | Fault::Kill => io::Error::other("the machine went down"),
         Fault::IoError => io::Error::other("injected I/O error"),
-        Fault::NoSpace | Fault::StaysFull => io::Error::new(io::ErrorKind::StorageFull, "injected: no space left"),
+        Fault::NoSpace | Fault::StaysFull => {
+            io::Error::new(io::ErrorKind::StorageFull, "injected: no space left")
+        }
         Fault::ShortWrite => io::Error::new(io::ErrorKind::WriteZero, "injected short write"),
     }
 }

@@ -29,6 +29,8 @@ const UNTIL_KILLED: Plan = Plan { warm_up: Duration::ZERO, run: Duration::from_s
 const ONE_WORD: Plan = Plan { warm_up: Duration::ZERO, run: Duration::ZERO };
 /// A talk that shows that everybody goes on where they stood.
 const AFTER_START: Plan = Plan { warm_up: Duration::ZERO, run: Duration::from_millis(500) };
+/// People sign in again after so long, well before their tokens expire.
+const SIGNED_IN: Duration = Duration::from_secs(300);
 /// Long enough for everything to be folded and sealed.
 const REST: Duration = Duration::from_secs(4);
 
@@ -36,6 +38,7 @@ const REST: Duration = Duration::from_secs(4);
 struct Stage {
     server: Server,
     people: Vec<Person>,
+    signed_in: Instant,
     /// Told apart from other talks of the same people by this.
     round: u8,
     acknowledged: u64,
@@ -59,7 +62,7 @@ pub async fn run(plan: ServerPlan, messages: u64, restarts: usize, json: bool) -
     let began = Instant::now();
     let server = Server::start(plan).await?;
     let people = people::register(&server.address(), PEOPLE, 1).await?;
-    let mut stage = Stage { server, people, round: 0, acknowledged: 0 };
+    let mut stage = Stage { server, people, signed_in: Instant::now(), round: 0, acknowledged: 0 };
     let filled = stage.fill(messages).await;
     let measured = match filled {
         Ok(()) => stage.measure(restarts).await,
@@ -69,7 +72,10 @@ pub async fn run(plan: ServerPlan, messages: u64, restarts: usize, json: bool) -
         Ok(restarts) => restarts,
         Err(error) => {
             let log = stage.server.log_tail();
-            anyhow::bail!("{error:#}\ndata kept in {}; the log ends:\n{log}", stage.server.keep_folder().display());
+            anyhow::bail!(
+                "{error:#}\ndata kept in {}; the log ends:\n{log}",
+                stage.server.keep_folder().display()
+            );
         }
     };
     let in_time = restarts.iter().all(|restart| restart.served_ms <= SERVING_AGAIN_MS);
@@ -101,6 +107,7 @@ impl Stage {
 
     async fn fill(&mut self, messages: u64) -> anyhow::Result<()> {
         while self.acknowledged < messages {
+            self.sign_in_again().await?;
             let (ends, talk) = self.talk().await?;
             let (outcome, talk) = play(ends, talk, FILL).await?;
             let outcome = outcome.context("filling")?;
@@ -110,11 +117,22 @@ impl Stage {
         Ok(())
     }
 
+    /// Before what people signed in with expires.
+    async fn sign_in_again(&mut self) -> anyhow::Result<()> {
+        if self.signed_in.elapsed() > SIGNED_IN {
+            self.people = people::register(&self.server.address(), PEOPLE, 1).await?;
+            self.signed_in = Instant::now();
+        }
+        Ok(())
+    }
+
     async fn measure(&mut self, restarts: usize) -> anyhow::Result<Vec<Restart>> {
         let mut measured = Vec::new();
         for number in 0..2 * restarts {
+            self.sign_in_again().await?;
             let under_load = number % 2 == 0;
-            let earlier = if under_load { Some(self.kill_under_load().await?) } else { self.kill_at_rest().await? };
+            let earlier =
+                if under_load { Some(self.kill_under_load().await?) } else { self.kill_at_rest().await? };
             self.server.reap_killed().await?;
             let log_bytes = folder_bytes(&self.server.data().join("log"));
             let started = self.server.start_again().await?;

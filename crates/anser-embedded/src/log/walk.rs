@@ -48,7 +48,10 @@ pub(crate) struct Walk {
 pub(crate) enum WalkError {
     Io(io::Error),
     /// A block that is what was written, with something in it that cannot be.
-    Impossible { offset: u64, what: String },
+    Impossible {
+        offset: u64,
+        what: String,
+    },
 }
 
 impl Walk {

@@ -211,7 +211,10 @@ impl Struck {
         let reads_told = ledger.check_honest(&log)?;
         let told = check_all(&log)?;
         if told.is_some() != log.is_broken() {
-            return Err(Finding::new(Breach::Misjudged, "the log is broken, and nobody was told, or the reverse"));
+            return Err(Finding::new(
+                Breach::Misjudged,
+                "the log is broken, and nobody was told, or the reverse",
+            ));
         }
         if reads_told || told.is_some() {
             return Ok(operations);

@@ -181,9 +181,10 @@ impl Life {
         match log.read(slot, from, limit_bytes) {
             Ok(read) => self.ledger.check_part(slot, from, &read),
             Err(_) if self.world.disk.struck().is_some() => Ok(()),
-            Err(error) => {
-                Err(Finding::new(Breach::Refused, format!("slot {slot} cannot be read from n {from}: {error}")))
-            }
+            Err(error) => Err(Finding::new(
+                Breach::Refused,
+                format!("slot {slot} cannot be read from n {from}: {error}"),
+            )),
         }
     }
 
