@@ -114,12 +114,17 @@ impl Server {
         let disk = FolderDisk::open(&config.data.join("log"))?;
         let secrets = Secrets::open(&config.data, &*random)?;
         phases.end("folder");
-        let clockwork = (clock.clone(), random.clone());
-        let (ports, log) = open_ports(&config, disk, &secrets, clockwork, &mut phases)?;
+        let Stores { log, index, history, accounts } =
+            open_stores(&config, disk, &secrets, (clock.clone(), random.clone()))?;
+        phases.end("stores");
         let timeline = log.timeline();
-        let accounts = Arc::new(SqliteAccounts::open(&config.data)?);
-        phases.end("accounts");
-        let history = ports.history.clone();
+        let ports = NodePorts {
+            log: log.clone(),
+            index,
+            history: history.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
         let node_config = NodeConfig { timeline, slot_key: secrets.slot_key(), workers: config.workers };
         let node = Node::start(node_config, ports, &tracker).await?;
         phases.end("slots");
@@ -183,13 +188,21 @@ impl Server {
     }
 }
 
-fn open_ports(
+/// What is on disk.
+struct Stores {
+    log: Arc<LocalLog>,
+    index: Arc<SqliteIndex>,
+    history: Arc<SqliteHistory>,
+    accounts: Arc<SqliteAccounts>,
+}
+
+/// Opens everything at once: after a kill each has something to read back, and none needs another.
+fn open_stores(
     config: &ServeConfig,
     disk: FolderDisk,
     secrets: &Secrets,
     (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
-    phases: &mut Phases,
-) -> anyhow::Result<(NodePorts, Arc<LocalLog>)> {
+) -> anyhow::Result<Stores> {
     let mut options = LogOptions::new(secrets.slot_key().fingerprint());
     if let Some(segment_bytes) = config.segment_bytes {
         options.segment_bytes = segment_bytes;
@@ -198,13 +211,30 @@ fn open_ports(
         0 => Arc::new(disk),
         ms => Arc::new(SlowDisk::new(disk, Duration::from_millis(ms))),
     };
-    let log = Arc::new(LocalLog::open(disk, options, random.clone(), &*clock)?);
-    phases.end("log");
-    let index = Arc::new(SqliteIndex::open(&config.data)?);
-    phases.end("index");
-    let history = Arc::new(SqliteHistory::open(&config.data)?);
-    phases.end("history");
-    Ok((NodePorts { log: log.clone(), index, history, clock, random }, log))
+    let clock = &*clock;
+    std::thread::scope(|scope| {
+        let index = scope.spawn(|| timed("index", clock, || SqliteIndex::open(&config.data)));
+        let history = scope.spawn(|| timed("history", clock, || SqliteHistory::open(&config.data)));
+        let accounts = scope.spawn(|| timed("accounts", clock, || SqliteAccounts::open(&config.data)));
+        let log = timed("log", clock, || LocalLog::open(disk, options, random, clock));
+        Ok(Stores {
+            log: Arc::new(log?),
+            index: Arc::new(finished(index)?),
+            history: Arc::new(finished(history)?),
+            accounts: Arc::new(finished(accounts)?),
+        })
+    })
+}
+
+fn timed<T>(what: &str, clock: &dyn Clock, open: impl FnOnce() -> T) -> T {
+    let began_ms = clock.monotonic_ms();
+    let opened = open();
+    tracing::debug!(what, milliseconds = clock.monotonic_ms() - began_ms, "opened");
+    opened
+}
+
+fn finished<T>(opening: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// How long each part of a start took, for whoever wonders why one is slow.
