@@ -33,6 +33,15 @@ impl Verdict {
         self.faults.count == 0
     }
 
+    /// Adds what was found elsewhere.
+    pub fn take(&mut self, other: Verdict) {
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.reordered += other.reordered;
+        self.unread_mismatches += other.unread_mismatches;
+        self.faults.take(other.faults);
+    }
+
     fn lose(&mut self, what: impl FnOnce() -> String) {
         self.lost += 1;
         self.faults.add(what);
@@ -254,3 +263,6 @@ async fn page_after(client: &Client, cid: ConversationId, known: u64) -> anyhow:
     let asked = if known == 0 { first } else { next };
     Ok(client.page(v1::GetPage { r#in: Some(Target::cid(cid)), ..asked }).await?)
 }
+
+#[cfg(test)]
+mod tests;

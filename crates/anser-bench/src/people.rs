@@ -40,7 +40,7 @@ impl Key {
     }
 }
 
-/// Registers `count` people with `devices` devices each.
+/// Registers `count` people with `devices` devices each; who is there already signs in.
 ///
 /// # Errors
 /// The server refuses, or is gone.
@@ -72,7 +72,13 @@ async fn register_one(api: AccountApi, number: usize, devices: usize) -> anyhow:
         invitation: None,
         device_name: "device 0".to_owned(),
     };
-    let first = api.register(&registration).await.with_context(|| format!("registering {handle}"))?;
+    let first = match api.register(&registration).await {
+        Ok(first) => first,
+        Err(refused) => match api.sign_in(&handle, PASSWORD, "device 0").await {
+            Ok(first) => first,
+            Err(_) => return Err(refused).with_context(|| format!("registering {handle}")),
+        },
+    };
     let mut keys = vec![Key::new(&api, &first)];
     for device in 1..devices {
         let grant = api.sign_in(&handle, PASSWORD, &format!("device {device}")).await;

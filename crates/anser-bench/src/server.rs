@@ -31,6 +31,10 @@ pub struct ServerPlan {
     pub backoff_cap_ms: u64,
     /// The allocator gives memory back at once, so that what is resident is what is in use. Slower.
     pub frugal: bool,
+    /// Milliseconds that every sync of the log takes longer.
+    pub slow_disk_ms: Option<u64>,
+    /// The data folder, if not one that goes with the server.
+    pub data: Option<PathBuf>,
 }
 
 impl ServerPlan {
@@ -43,7 +47,14 @@ impl ServerPlan {
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("anser"));
         let binary = named.or_else(beside).filter(|path| path.is_file());
         let binary = binary.context("no server: name the release binary in ANSER_BIN")?;
-        Ok(ServerPlan { binary, segment_bytes: None, backoff_cap_ms: 1_000, frugal: false })
+        Ok(ServerPlan {
+            binary,
+            segment_bytes: None,
+            backoff_cap_ms: 1_000,
+            frugal: false,
+            slow_disk_ms: None,
+            data: None,
+        })
     }
 }
 
@@ -89,6 +100,9 @@ impl Server {
         if let Some(bytes) = self.plan.segment_bytes {
             command.args(["--segment-bytes", &bytes.to_string()]);
         }
+        if let Some(ms) = self.plan.slow_disk_ms {
+            command.args(["--slow-disk-ms", &ms.to_string()]);
+        }
         if self.plan.frugal {
             command.env("MIMALLOC_PURGE_DELAY", "0");
         }
@@ -113,7 +127,7 @@ impl Server {
 
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.plan.data.clone().unwrap_or_else(|| self.folder.path().join("data"))
     }
 
     /// Its process, while it runs.
@@ -164,6 +178,13 @@ impl Server {
     pub fn log_tail(&self) -> String {
         let log = std::fs::read(self.log_path()).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
+    }
+
+    /// The last line of its log that holds these words.
+    pub fn log_line(&self, words: &str) -> Option<String> {
+        let log = std::fs::read(self.log_path()).ok()?;
+        let log = String::from_utf8_lossy(&log);
+        log.lines().rev().find(|line| line.contains(words)).map(str::to_owned)
     }
 
     fn log_path(&self) -> PathBuf {

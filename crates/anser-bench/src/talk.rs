@@ -101,6 +101,20 @@ impl Talk {
         Faults { lost, ..self.faults }
     }
 
+    /// How many messages were acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.lines.iter().map(|line| line.acknowledged).sum()
+    }
+
+    /// Goes on where an earlier talk on the same connections was cut off: whatever is acknowledged now
+    /// must stand behind whatever was acknowledged then.
+    pub fn go_on_after(&mut self, earlier: &Talk) {
+        assert_eq!(self.lines.len(), earlier.lines.len(), "the same people talk");
+        for (line, before) in self.lines.iter_mut().zip(&earlier.lines) {
+            line.last_seq = before.last_seq;
+        }
+    }
+
     /// Half of the deliveries took less, and 99 of 100.
     pub fn deliveries_us(&mut self) -> (u64, u64) {
         self.deliveries_us.sort_unstable();

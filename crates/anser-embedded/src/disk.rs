@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anser_core::ports::disk::{Disk, DiskFile};
 
@@ -164,6 +165,82 @@ impl DiskFile for FolderFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+/// A disk on which every sync takes longer: for tests of what a slow medium does to those above it.
+pub struct SlowDisk<D> {
+    disk: D,
+    sync_delay: Duration,
+}
+
+impl<D: Disk> SlowDisk<D> {
+    /// The same disk, with syncs that take so much longer.
+    pub fn new(disk: D, sync_delay: Duration) -> Self {
+        SlowDisk { disk, sync_delay }
+    }
+
+    fn slowed(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        Box::new(SlowFile { file, sync_delay: self.sync_delay })
+    }
+}
+
+impl<D: Disk> Disk for SlowDisk<D> {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(name).map(|file| self.slowed(file))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.create(name).map(|file| self.slowed(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        std::thread::sleep(self.sync_delay);
+        self.disk.sync_folder()
+    }
+}
+
+struct SlowFile {
+    file: Box<dyn DiskFile>,
+    sync_delay: Duration,
+}
+
+impl DiskFile for SlowFile {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+
+    fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(offset, bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.file.allocate(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        std::thread::sleep(self.sync_delay);
+        self.file.sync_data()
     }
 }
 

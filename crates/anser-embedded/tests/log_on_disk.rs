@@ -156,8 +156,20 @@ fn a_record_larger_than_a_segment_gets_one_of_its_own() {
     assert!(read == [record(1, 10), record(2, 1024 * 1024), record(3, 1024 * 1024), record(4, 10)]);
 }
 
+/// What whoever opens the log and reads all of it is told.
+fn found_damage(folder: &Folder) -> String {
+    let log = match folder.try_open(folder.options()) {
+        Err(error) => return error.to_string(),
+        Ok(log) => log,
+    };
+    match block_on(log.read(SLOT, N(1), usize::MAX)) {
+        Ok(_) => panic!("damage was read"),
+        Err(error) => error.to_string(),
+    }
+}
+
 #[test]
-fn damage_anywhere_is_refused_with_its_place() {
+fn damage_anywhere_is_found_with_its_place() {
     let folder = filled();
     for path in folder.segments() {
         // The last sector may be the seal, which holds nothing.
@@ -168,13 +180,25 @@ fn damage_anywhere_is_refused_with_its_place() {
                 continue;
             }
             flip(&path, offset);
-            let error = folder.refused();
+            let error = found_damage(&folder);
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            assert!(error.to_string().contains(&name), "{offset}: {error}");
+            assert!(error.contains(&name), "{offset}: {error}");
             flip(&path, offset);
         }
     }
-    assert_eq!(folder.open().recovered().records, 100, "and whole again, it opens");
+    assert_eq!(folder.open().recovered().facts, 100, "and whole again, it opens");
+}
+
+#[test]
+fn damage_that_nobody_reads_breaks_the_log_soon_after_the_start() {
+    let folder = filled();
+    let oldest = folder.segments().remove(0);
+    flip(&oldest, 8_192 + 200);
+    let log = folder.open();
+    let why = block_on(log.broken());
+    assert!(why.contains("00001.segment at 8192"), "{why}");
+    let outcome = block_on(log.append(record(101, 10)));
+    assert!(matches!(outcome, Err(AppendError::Broken(_))), "nothing is acknowledged any more: {outcome:?}");
 }
 
 #[test]
@@ -227,7 +251,7 @@ fn a_torn_tail_is_cut_and_reported() {
     bytes[end..end + 700].fill(0xa5);
     fs::write(&last, bytes).expect("writes");
     let log = folder.open();
-    assert_eq!((log.recovered().records, log.recovered().cut_bytes), (20, 1024));
+    assert_eq!((log.recovered().facts, log.recovered().cut_bytes), (20, 1024));
     append(&log, 21..=21, 300);
     drop(log);
     assert_eq!(folder.open().recovered().cut_bytes, 0, "cut once and for all");
@@ -250,7 +274,7 @@ fn what_is_queued_when_the_log_is_dropped_is_still_committed() {
     let appends: Vec<_> = (1..=50).map(|n| log.append(record(n, 200))).collect();
     drop(log);
     assert!(appends.into_iter().all(|append| block_on(append).is_ok()));
-    assert_eq!(folder.open().recovered().records, 50);
+    assert_eq!(folder.open().recovered().facts, 50);
 }
 
 /// Random for opening, and then no more.

@@ -20,6 +20,8 @@ use crate::chance::Chance;
 pub const SECTOR_BYTES: usize = 512;
 /// A full disk stays full for so many further operations.
 pub const FULL_FOR_OPERATIONS: u64 = 24;
+/// Of a disk that stays full.
+const FULL_FOR_EVER: u64 = u64::MAX;
 
 /// What happens at an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +34,8 @@ pub enum Fault {
     IoError,
     /// It fails for want of space, and whatever needs space does for a while.
     NoSpace,
+    /// As [`Fault::NoSpace`], until [`SimDisk::make_space`]; the next process finds the disk as full.
+    StaysFull,
     /// Some of a write is written, then it fails. Any other operation fails outright.
     ShortWrite,
 }
@@ -139,6 +143,17 @@ impl SimDisk {
         self.state().down
     }
 
+    /// Whether there is no space.
+    pub fn is_full(&self) -> bool {
+        let state = self.state();
+        state.operations < state.full_until
+    }
+
+    /// Somebody removes something else: there is space again.
+    pub fn make_space(&self) {
+        self.state().full_until = 0;
+    }
+
     /// The disk as the next start of the machine finds it.
     pub fn crashed(&self, survival: Survival) -> SimDisk {
         let mut state = self.state().clone();
@@ -203,8 +218,10 @@ impl NameChange {
 
 impl State {
     fn up_again(mut self) -> SimDisk {
-        (self.planned, self.struck, self.full_until, self.down) = (None, None, 0, false);
-        self.operations = 0;
+        (self.planned, self.struck, self.down, self.operations) = (None, None, false, 0);
+        if self.full_until != FULL_FOR_EVER {
+            self.full_until = 0;
+        }
         SimDisk(Arc::new(Mutex::new(self)))
     }
 
@@ -231,13 +248,15 @@ impl State {
             && at == number
         {
             self.planned = None;
-            if kind == Kind::Reading && matches!(fault, Fault::NoSpace | Fault::ShortWrite) {
+            if kind == Kind::Reading && matches!(fault, Fault::NoSpace | Fault::StaysFull | Fault::ShortWrite)
+            {
                 return Ok(None);
             }
             self.struck = Some(fault);
             match fault {
                 Fault::Crash | Fault::Kill => self.down = true,
                 Fault::NoSpace => self.full_until = number + FULL_FOR_OPERATIONS,
+                Fault::StaysFull => self.full_until = FULL_FOR_EVER,
                 Fault::IoError | Fault::ShortWrite => {}
             }
             return Ok(Some(fault));
@@ -275,7 +294,9 @@ fn error_of(fault: Fault) -> io::Error {
     match fault {
         Fault::Crash | Fault::Kill => io::Error::other("the machine went down"),
         Fault::IoError => io::Error::other("injected I/O error"),
-        Fault::NoSpace => io::Error::new(io::ErrorKind::StorageFull, "injected: no space left"),
+        Fault::NoSpace | Fault::StaysFull => {
+            io::Error::new(io::ErrorKind::StorageFull, "injected: no space left")
+        }
         Fault::ShortWrite => io::Error::new(io::ErrorKind::WriteZero, "injected short write"),
     }
 }
@@ -455,7 +476,7 @@ impl DiskFile for SimFile {
         let written = match fault {
             None | Some(Fault::Crash) => bytes.len(),
             Some(Fault::Kill | Fault::ShortWrite) => state.chance.below(bytes.len() as u64 + 1) as usize,
-            Some(Fault::IoError | Fault::NoSpace) => 0,
+            Some(Fault::IoError | Fault::NoSpace | Fault::StaysFull) => 0,
         };
         if written > 0 {
             let bytes = Arc::from(&bytes[..written]);
@@ -571,5 +592,17 @@ mod tests {
         assert_eq!(growing.kind(), io::ErrorKind::StorageFull);
         (0..FULL_FOR_OPERATIONS).for_each(|_| file.sync_data().expect("syncs"));
         file.write_all_at(1024, &[1]).expect("space again");
+    }
+
+    #[test]
+    fn a_disk_that_stays_full_is_full_for_the_next_process_too() {
+        let disk = SimDisk::new(1);
+        disk.plan(0, Fault::StaysFull);
+        assert!(disk.create("a").is_err());
+        for disk in [disk.killed(), disk.crashed(Survival::Everything)] {
+            assert!(disk.is_full() && disk.create("a").is_err());
+            disk.make_space();
+            assert!(!disk.is_full() && disk.create("a").is_ok());
+        }
     }
 }

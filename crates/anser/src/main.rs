@@ -20,6 +20,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "planted")]
+    if let Err(error) = plant() {
+        eprintln!("anser: {error}");
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::parse();
     match commands::run(arguments.command) {
         Ok(code) => code,
@@ -28,4 +33,14 @@ fn main() -> ExitCode {
             ExitCode::from(commands::exit_code(&error))
         }
     }
+}
+
+/// Plants the bug that `ANSER_PLANTED` names, for harnesses that must find it.
+#[cfg(feature = "planted")]
+fn plant() -> Result<(), String> {
+    use anser_model::planted::{Bug, plant};
+    let Ok(name) = std::env::var("ANSER_PLANTED") else { return Ok(()) };
+    let bug = Bug::named(&name).ok_or_else(|| format!("ANSER_PLANTED: there is no bug {name:?}"))?;
+    plant(Some(bug));
+    Ok(())
 }

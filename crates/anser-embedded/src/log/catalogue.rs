@@ -3,28 +3,29 @@
 //! Only what is durable is in it: the heart publishes after its sync.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use anser_core::ports::disk::{Disk, DiskFile};
+use anser_core::ports::disk::Disk;
 use anser_core::ports::log::{LogError, SlotHead};
 use anser_core::record::{Record, RecordHeader};
 use anser_model::{N, Slot};
+use tokio::sync::watch;
 
-use super::block::Salt;
 use super::heads::Heads;
+use super::index::SegmentIndex;
 use super::reader::{BlockReader, Found};
 use super::segment::{file_name, remove_if_there};
-
-/// A slot gets another entry in a segment's index only this far behind its last one.
-const INDEX_SPACING_BYTES: u64 = 64 * 1024;
-/// Bytes that a read asks of the disk at once.
-const READ_CHUNK_BYTES: usize = 128 * 1024;
+use super::stretch::{Stretch, Stretches};
+use super::walk::{CHUNK_BYTES, Ground, Walk, WalkError};
 
 /// Shared by the heart, which adds to it, and whoever reads.
 pub(crate) struct Catalogue {
     shelf: RwLock<Shelf>,
+    /// Never held together with the shelf.
+    stretches: Mutex<Stretches>,
     /// Why nothing may be acknowledged any more, once it is so.
     broken: OnceLock<String>,
+    is_broken: watch::Sender<bool>,
 }
 
 struct Shelf {
@@ -39,72 +40,48 @@ struct Shelf {
 
 /// One segment file, as far as a reader needs to know it.
 pub(crate) struct Segment {
-    pub number: u64,
-    pub file: Arc<dyn DiskFile>,
-    pub salt: Salt,
-    /// The heads before its first record.
-    pub start: Heads,
+    pub ground: Ground,
+    /// Header checksum of the last block of the segment before it.
+    pub previous_checksum: u32,
     /// Behind its last durable block.
     pub end: u64,
-    pub index: SegmentIndex,
+    /// `None` until this process has read it through: opening does not.
+    pub index: Option<SegmentIndex>,
 }
 
-/// Where in a segment to begin looking for an n, sparsely: 12 bytes per entry.
-pub(crate) struct SegmentIndex(Box<[SlotEntries]>);
-
-#[derive(Default, Clone)]
-struct SlotEntries {
-    first_n: Vec<N>,
-    /// Offset of the block that holds the record, in sectors.
-    sector: Vec<u32>,
+/// What a segment that has a successor must turn out to be when it is read through.
+struct Sealed {
+    ground: Ground,
+    end: u64,
+    /// Header checksum of its last block.
+    last: u32,
+    /// Behind its last record.
+    heads: Heads,
 }
 
 /// A stretch of a segment in which an n must be found.
 struct Window {
-    number: u64,
-    file: Arc<dyn DiskFile>,
-    salt: Salt,
+    ground: Ground,
     start: u64,
-    /// No block of interest begins here or later.
     stop: u64,
-    end: u64,
 }
 
-impl SegmentIndex {
-    pub fn new() -> Self {
-        SegmentIndex(vec![SlotEntries::default(); Slot::COUNT].into_boxed_slice())
-    }
-
-    /// Notes that the block at `offset` holds the record with `header`. Called in log order.
-    pub fn add(&mut self, header: &RecordHeader, offset: u64) {
-        let entries = &mut self.0[header.slot.index()];
-        let far = entries.sector.last().is_none_or(|&last| offset >= offset_of(last) + INDEX_SPACING_BYTES);
-        if far {
-            let sector = offset / super::block::SECTOR_BYTES as u64;
-            entries.first_n.push(header.first_n);
-            entries.sector.push(u32::try_from(sector).expect("a segment is shorter than 2 TiB"));
-        }
-    }
-
-    /// Where the blocks begin that may hold `n` of `slot`: from, and up to (exclusive).
-    fn stretch(&self, slot: Slot, n: N) -> Option<(u64, u64)> {
-        let entries = &self.0[slot.index()];
-        let at = entries.first_n.partition_point(|&first| first <= n).checked_sub(1)?;
-        let start = offset_of(entries.sector[at]);
-        Some((start, start + INDEX_SPACING_BYTES))
-    }
-}
-
-fn offset_of(sector: u32) -> u64 {
-    u64::from(sector) * super::block::SECTOR_BYTES as u64
+/// Where to look for an n.
+enum Place {
+    /// It is not there yet.
+    Ahead,
+    Within(Box<Window>),
+    /// In this segment, which was not read through yet.
+    Unread(u64),
 }
 
 impl Catalogue {
     pub fn new(segments: VecDeque<Segment>, heads: Heads) -> Self {
-        assert!(!segments.is_empty(), "there is always a segment to write to");
+        assert!(segments.back().is_some_and(|last| last.index.is_some()), "the last segment was read");
         let floors = vec![N(0); Slot::COUNT];
         let shelf = RwLock::new(Shelf { segments, heads, floors, doomed: VecDeque::new() });
-        Catalogue { shelf, broken: OnceLock::new() }
+        let (broken, is_broken) = (OnceLock::new(), watch::Sender::new(false));
+        Catalogue { shelf, stretches: Mutex::default(), broken, is_broken }
     }
 
     fn shelf(&self) -> RwLockReadGuard<'_, Shelf> {
@@ -118,16 +95,23 @@ impl Catalogue {
     /// From now on nothing is acknowledged. The first reason stays.
     pub fn poison(&self, why: String) -> String {
         tracing::error!(%why, "the log is broken: nothing is acknowledged any more");
-        self.broken.get_or_init(|| why).clone()
+        let why = self.broken.get_or_init(|| why).clone();
+        self.is_broken.send_replace(true);
+        why
     }
 
     pub fn broken(&self) -> Option<&String> {
         self.broken.get()
     }
 
+    /// Becomes true once the log is broken.
+    pub fn watch_broken(&self) -> watch::Receiver<bool> {
+        self.is_broken.subscribe()
+    }
+
     pub fn add_segment(&self, segment: Segment) {
         let mut shelf = self.shelf_mut();
-        assert!(shelf.segments.back().is_none_or(|last| last.number + 1 == segment.number));
+        assert!(shelf.active().ground.number + 1 == segment.ground.number && segment.index.is_some());
         shelf.segments.push_back(segment);
     }
 
@@ -138,15 +122,17 @@ impl Catalogue {
         let active = segments.back_mut().expect("there is always a segment to write to");
         assert!(end >= active.end, "a segment only grows");
         active.end = end;
+        let index = active.index.as_mut().expect("the last segment was read");
         for (header, offset) in placed {
+            // Of the records of one block, the first notes it; the index takes no second one so near.
+            index.note(*offset, heads);
             heads.apply(header);
-            active.index.add(header, *offset);
         }
     }
 
     pub fn heads(&self) -> Vec<SlotHead> {
         let shelf = self.shelf();
-        let oldest = &shelf.segments.front().expect("there is always a segment").start;
+        let oldest = &shelf.oldest().ground.start;
         Slot::all()
             .map(|slot| SlotHead {
                 slot,
@@ -163,86 +149,123 @@ impl Catalogue {
 
     /// Valid records of `slot` from the one that holds `from`, until about `limit_bytes`.
     pub fn read(&self, slot: Slot, from: N, limit_bytes: usize) -> Result<Vec<Record>, LogError> {
-        let mut records = Vec::new();
+        let mut records: Vec<Record> = Vec::new();
         let mut bytes = 0;
         let mut from = from.max(N(1));
-        while let Some(window) = self.locate(slot, from)? {
-            let before = records.len();
-            self.read_window(&window, slot, from, &mut |record: Record| {
-                bytes += record.encoded_len();
-                records.push(record);
-                bytes < limit_bytes
-            })?;
-            if records.len() == before {
-                return Err(damaged(
-                    &window,
-                    window.start,
-                    format!("n {from} of slot {slot} is not where it was"),
-                ));
+        loop {
+            let window = match self.locate(slot, from)? {
+                Place::Ahead => return Ok(records),
+                Place::Within(window) => window,
+                Place::Unread(number) => {
+                    self.read_through(number)?;
+                    continue;
+                }
+            };
+            let stretch = self.stretch(&window)?;
+            let found = stretch.of(slot, from);
+            if found.first().is_none_or(|record| record.header.first_n > from) {
+                let what = format!("n {from} of slot {slot} is not where it was");
+                return Err(damaged(window.ground.number, window.start, what));
             }
-            from = records.last().expect("just read").header.last_n().next();
-            if bytes >= limit_bytes {
-                break;
+            for record in found {
+                bytes += record.encoded_len();
+                from = record.header.last_n().next();
+                records.push(record.clone());
+                if bytes >= limit_bytes {
+                    return Ok(records);
+                }
             }
         }
-        Ok(records)
     }
 
-    fn locate(&self, slot: Slot, n: N) -> Result<Option<Window>, LogError> {
+    fn locate(&self, slot: Slot, n: N) -> Result<Place, LogError> {
         let shelf = self.shelf();
-        let first = shelf.segments.front().expect("there is always a segment").start.last(slot).next();
+        let first = shelf.oldest().ground.start.last(slot).next();
         if n < first {
             return Err(LogError::OutOfRange { slot, asked: n, first });
         }
         if n > shelf.heads.last(slot) {
-            return Ok(None);
+            return Ok(Place::Ahead);
         }
-        let behind = shelf.segments.partition_point(|segment| segment.start.last(slot) < n);
+        let behind = shelf.segments.partition_point(|segment| segment.ground.start.last(slot) < n);
         let segment = &shelf.segments[behind - 1];
-        let (start, stop) = segment.index.stretch(slot, n).expect("a durable record is in the index");
-        Ok(Some(Window {
-            number: segment.number,
-            file: segment.file.clone(),
-            salt: segment.salt,
-            start,
-            stop: stop.min(segment.end),
-            end: segment.end,
-        }))
+        let Some(index) = &segment.index else { return Ok(Place::Unread(segment.ground.number)) };
+        let (start, stop) = index.stretch(slot, n).expect("a durable record lies in a stretch");
+        let stop = stop.unwrap_or(segment.end);
+        Ok(Place::Within(Box::new(Window { ground: segment.ground.clone(), start, stop })))
     }
 
-    /// Hands records of `slot` from `from` on to `take` until it returns `false`.
-    fn read_window(
-        &self,
-        window: &Window,
-        slot: Slot,
-        from: N,
-        take: &mut dyn FnMut(Record) -> bool,
-    ) -> Result<(), LogError> {
-        let chunk = READ_CHUNK_BYTES;
-        let mut reader = BlockReader::new(&*window.file, window.salt, window.start, window.end, chunk);
-        let mut expected = from;
-        let mut more = true;
-        while more && reader.offset() < window.stop {
+    /// Reads and checks a stretch, unless that was just done.
+    fn stretch(&self, window: &Window) -> Result<Arc<Stretch>, LogError> {
+        let (number, range) = (window.ground.number, (window.start, window.stop));
+        if let Some(stretch) = self.stretches().get(number, range) {
+            return Ok(stretch);
+        }
+        let (file, salt) = (&*window.ground.file, window.ground.salt);
+        let mut reader = BlockReader::new(file, salt, window.start, window.stop, CHUNK_BYTES);
+        let mut records: Vec<Record> = Vec::new();
+        while reader.offset() < window.stop {
             let offset = reader.offset();
-            let found = reader.next().map_err(|error| {
-                LogError::Broken(format!("{} at {offset}: {error}", file_name(window.number)))
-            })?;
-            let Found::Block(block) = found else {
-                return Err(damaged(window, offset, "no block that was written here".into()));
-            };
-            let checked = block.records(|header, bytes| {
-                if !more || header.slot != slot || header.last_n() < expected {
-                    return Ok(());
-                }
-                if header.first_n > expected || (expected > from && header.first_n != expected) {
-                    return Err(format!("n {expected} of slot {slot} is missing"));
-                }
-                expected = header.last_n().next();
+            let found = reader.next().map_err(|error| failed(number, offset, &error))?;
+            let Found::Block(block) = found else { return Err(no_block(number, offset)) };
+            let checked = block.records(|_, bytes| {
                 let (record, _) = Record::decode(bytes).map_err(|error| error.to_string())?;
-                more = take(record);
+                records.push(record);
                 Ok(())
             });
-            checked.map_err(|what| damaged(window, offset, what))?;
+            checked.map_err(|what| damaged(number, offset, what))?;
+        }
+        let stretch = Stretch::new(number, range, records);
+        let stretch = Arc::new(stretch.in_order().map_err(|what| damaged(number, window.start, what))?);
+        self.stretches().keep(stretch.clone());
+        Ok(stretch)
+    }
+
+    fn stretches(&self) -> std::sync::MutexGuard<'_, Stretches> {
+        // What a panic left behind is whole: each is put there in one step.
+        self.stretches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees what was kept of what was read.
+    pub fn forget_read(&self) {
+        self.stretches().forget();
+    }
+
+    /// The newest segment that was not read through yet.
+    pub fn newest_unread(&self) -> Option<u64> {
+        let shelf = self.shelf();
+        let unread = shelf.segments.iter().rev().find(|segment| segment.index.is_none());
+        unread.map(|segment| segment.ground.number)
+    }
+
+    /// As [`Catalogue::read_through`], for whoever has nobody to tell: a medium that cannot be read breaks
+    /// the log too, as it would have kept it from opening.
+    pub fn check(&self, number: u64) -> Result<(), LogError> {
+        self.read_through(number).inspect_err(|error| {
+            if let LogError::Broken(why) = error {
+                self.poison(why.clone());
+            }
+        })
+    }
+
+    /// Reads a segment through that has a successor: checks all of it, and learns where things are.
+    /// All of it was once durable, so that whatever is wrong with it is damage, and breaks the log.
+    pub fn read_through(&self, number: u64) -> Result<(), LogError> {
+        // It may have been trimmed away, or read through by somebody else.
+        let Some(sealed) = self.shelf().sealed(number) else { return Ok(()) };
+        let mut walk = Walk::begin(&sealed.ground);
+        let walked = walk.run(&sealed.ground, sealed.end);
+        let judged = match walked {
+            Err(WalkError::Io(error)) => return Err(failed(number, walk.end, &error)),
+            Err(WalkError::Impossible { offset, what }) => Err(damaged(number, offset, what)),
+            Ok(()) => sealed.judge(&walk),
+        };
+        if let Err(damage) = judged {
+            self.poison(damage.to_string());
+            return Err(damage);
+        }
+        if let Some(segment) = self.shelf_mut().segment_mut(number) {
+            segment.index = Some(walk.index);
         }
         Ok(())
     }
@@ -267,7 +290,46 @@ impl Catalogue {
     }
 }
 
+impl Sealed {
+    fn judge(&self, walk: &Walk) -> Result<(), LogError> {
+        let number = self.ground.number;
+        if walk.end != self.end {
+            return Err(no_block(number, walk.end));
+        }
+        if walk.previous != self.last {
+            let what = "its last block is not the one that the next segment names";
+            return Err(damaged(number, walk.end, what.into()));
+        }
+        if walk.heads != self.heads {
+            let what = "its records do not lead to where the next segment begins";
+            return Err(damaged(number, walk.end, what.into()));
+        }
+        Ok(())
+    }
+}
+
 impl Shelf {
+    fn oldest(&self) -> &Segment {
+        self.segments.front().expect("there is always a segment")
+    }
+
+    fn active(&self) -> &Segment {
+        self.segments.back().expect("there is always a segment to write to")
+    }
+
+    fn segment_mut(&mut self, number: u64) -> Option<&mut Segment> {
+        self.segments.iter_mut().find(|segment| segment.ground.number == number)
+    }
+
+    /// A segment that has a successor and was not read through yet.
+    fn sealed(&self, number: u64) -> Option<Sealed> {
+        let at = self.segments.iter().position(|segment| segment.ground.number == number)?;
+        let (segment, next) = (&self.segments[at], self.segments.get(at + 1)?);
+        let (last, heads) = (next.previous_checksum, next.ground.start.clone());
+        let sealed = Sealed { ground: segment.ground.clone(), end: segment.end, last, heads };
+        segment.index.is_none().then_some(sealed)
+    }
+
     fn doom(&mut self, below: &[(Slot, N)]) {
         for &(slot, n) in below {
             let floor = &mut self.floors[slot.index()];
@@ -276,18 +338,26 @@ impl Shelf {
         while self.segments.len() > 1 {
             let (oldest, next) = (&self.segments[0], &self.segments[1]);
             let needed = Slot::all().any(|slot| {
-                let last = next.start.last(slot);
-                last > oldest.start.last(slot) && last >= self.floors[slot.index()]
+                let last = next.ground.start.last(slot);
+                last > oldest.ground.start.last(slot) && last >= self.floors[slot.index()]
             });
             if needed {
                 break;
             }
             let oldest = self.segments.pop_front().expect("more than one");
-            self.doomed.push_back(oldest.number);
+            self.doomed.push_back(oldest.ground.number);
         }
     }
 }
 
-fn damaged(window: &Window, offset: u64, what: String) -> LogError {
-    LogError::Damaged { place: format!("{} at {offset}", file_name(window.number)), what }
+fn damaged(number: u64, offset: u64, what: String) -> LogError {
+    LogError::Damaged { place: format!("{} at {offset}", file_name(number)), what }
+}
+
+fn no_block(number: u64, offset: u64) -> LogError {
+    damaged(number, offset, "no block that was written here".into())
+}
+
+fn failed(number: u64, offset: u64, error: &std::io::Error) -> LogError {
+    LogError::Broken(format!("{} at {offset}: {error}", file_name(number)))
 }

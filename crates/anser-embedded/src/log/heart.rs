@@ -9,14 +9,13 @@ use anser_core::record::Record;
 use anser_model::{Timeline, planted};
 
 use super::block::{BLOCK_HEADER_BYTES, SECTOR_BYTES, Salt, whole_sectors};
-use super::catalogue::{Catalogue, Segment, SegmentIndex};
+use super::catalogue::{Catalogue, Segment};
 use super::group::Group;
 use super::heads::Heads;
+use super::index::SegmentIndex;
 use super::options::LogOptions;
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, Spares, file_name, is_no_space};
-
-/// A write is made when this many bytes are laid out, however many more wait.
-const GROUP_BYTES: usize = 8 * 1024 * 1024;
+use super::walk::Ground;
 
 /// The single writer of a log's folder. Opened by [`super::recover`].
 pub(crate) struct Heart {
@@ -69,7 +68,7 @@ impl Heart {
         for record in records {
             let outcome = self.place(record, &mut full, &mut laid_from, &mut outcomes);
             outcomes.push(outcome);
-            if self.group.bytes() >= GROUP_BYTES {
+            if self.group.bytes() >= self.options.group_bytes {
                 self.settle(&mut laid_from, &mut outcomes);
             }
         }
@@ -244,14 +243,16 @@ fn start_segment(
     disk.rename(spare.name, &name).map_err(|error| passing("naming", &error))?;
     disk.sync_folder().map_err(|error| RollError::Broken(failed("syncing the name of", &error)))?;
     let end = SEGMENT_HEADER_BYTES as u64;
-    let segment = Segment {
+    let ground = Ground {
         number: header.number,
         file: spare.file.clone(),
         salt: header.salt,
+        timeline: header.timeline,
+        checksum,
         start: header.heads,
-        end,
-        index: SegmentIndex::new(),
     };
+    let previous_checksum = header.previous_checksum;
+    let segment = Segment { ground, previous_checksum, end, index: Some(SegmentIndex::new()) };
     let active = Active {
         number: header.number,
         file: spare.file,

@@ -1,6 +1,6 @@
 //! The [`Log`](anser_core::ports::log::Log) as segment files on a [`Disk`](anser_core::ports::disk::Disk).
 //!
-//! `heart` decides, writes and syncs, `recover` opens, `catalogue` reads and trims; none of them
+//! `heart` decides, writes and syncs, `recover` opens, `catalogue` reads, checks and trims; none of them
 //! knows threads, futures or time, so that the crash enumerator drives them as they are. `shell`
 //! puts threads around them. Formats: `block`, `segment`, `format`.
 
@@ -11,6 +11,7 @@ mod format;
 mod group;
 mod heads;
 mod heart;
+mod index;
 mod options;
 mod promise;
 mod reader;
@@ -18,6 +19,8 @@ mod recover;
 mod segment;
 mod shell;
 mod stepped;
+mod stretch;
+mod walk;
 
 pub use error::OpenError;
 pub use options::{BLOCK_FULL_BYTES, LogOptions, SEGMENT_BYTES, SEGMENT_BYTES_LEAST};

@@ -11,6 +11,9 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of a segment file at least: its header, one small block, and a sector for the seal.
 pub const SEGMENT_BYTES_LEAST: u64 = (SEGMENT_HEADER_BYTES + 2 * SECTOR_BYTES) as u64;
 
+/// Bytes of one write, unless told otherwise.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+
 /// How a log is opened. Make one with [`LogOptions::new`] and change what differs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -20,6 +23,8 @@ pub struct LogOptions {
     /// A block that has this many bytes takes no further record. Smaller ones are cheaper to read
     /// one record from, larger ones have less overhead; held to at most [`BLOCK_FULL_BYTES`].
     pub block_full_bytes: usize,
+    /// A write is made when this many bytes are laid out, however many more wait.
+    pub group_bytes: usize,
     /// [`anser_model::SlotKey::fingerprint`] of the installation's key: records sorted into slots by
     /// another key make no sense under this one.
     pub slot_key_fingerprint: u64,
@@ -34,6 +39,7 @@ impl LogOptions {
         LogOptions {
             segment_bytes: SEGMENT_BYTES,
             block_full_bytes: BLOCK_FULL_BYTES,
+            group_bytes: GROUP_BYTES,
             slot_key_fingerprint,
             new_timeline: None,
         }

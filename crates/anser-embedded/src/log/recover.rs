@@ -1,10 +1,14 @@
-//! Opening a log: read everything, believe only what was durable, cut a torn tail, refuse damage.
+//! Opening a log: read what must be read, believe only what was durable, cut a torn tail, refuse damage.
 //!
 //! What is known to have been synced: every segment but the last as far as its successor's header
 //! says it ends, for that header was written after the last sync; and in the last segment, whatever
 //! lies below the synced end that any true block header names, wherever that header lies. A bad
 //! block there is damage. A bad block elsewhere was never acknowledged: it and everything behind it
 //! is cut, even whole blocks, since sectors of one unsynced write land in any order.
+//!
+//! Read are all headers of segments, which say where every slot stood, and the last segment. The others
+//! are read through later, when somebody reads in them, and all of them soon after the start
+//! ([`super::catalogue`]): the time of an opening does not grow with what is kept.
 //!
 //! The accepted tail that no block proves synced is written once more and synced before anybody is
 //! told of it: it may be only in the page cache, and after a failed sync in an earlier life the
@@ -17,33 +21,31 @@ use std::sync::Arc;
 use anser_core::ports::clock::Clock;
 use anser_core::ports::disk::{Disk, DiskFile};
 use anser_core::ports::random::Random;
-use anser_model::{Timeline, planted};
+use anser_model::{Slot, Timeline, planted};
 
-use super::block::{BLOCK_BYTES, BlockHeader, SECTOR_BYTES, u64_at};
-use super::catalogue::{Catalogue, Segment, SegmentIndex};
+use super::block::{BlockHeader, SECTOR_BYTES, u64_at};
+use super::catalogue::{Catalogue, Segment};
 use super::error::{OpenError, trying};
 use super::format;
 use super::group::Group;
 use super::heads::Heads;
 use super::heart::{Active, Heart, found_segment};
 use super::options::LogOptions;
-use super::reader::{BlockReader, Found};
 use super::segment::{
     HeaderError, SEGMENT_FORMAT, SEGMENT_HEADER_BYTES, SegmentHeader, Spares, UNFINISHED_SUFFIX, file_name,
     number_in,
 };
-
-const CHUNK_BYTES: usize = BLOCK_BYTES;
+use super::walk::{CHUNK_BYTES, Ground, Walk, WalkError};
 
 /// What an opening found, for the operator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Whether the log was made by this opening.
     pub created: bool,
-    /// Segment files read.
+    /// Segment files found.
     pub segments: u64,
-    /// Valid records found.
-    pub records: u64,
+    /// Facts that can be read.
+    pub facts: u64,
     /// Bytes of a torn tail, which nobody had been told were kept, that were cut away.
     pub cut_bytes: u64,
     /// How long it took, in milliseconds.
@@ -101,6 +103,19 @@ struct SegmentFile {
     header: SegmentHeader,
     checksum: u32,
     file: Arc<dyn DiskFile>,
+}
+
+impl SegmentFile {
+    fn ground(&self) -> Ground {
+        Ground {
+            number: self.header.number,
+            file: self.file.clone(),
+            salt: self.header.salt,
+            timeline: self.header.timeline,
+            checksum: self.checksum,
+            start: self.header.heads.clone(),
+        }
+    }
 }
 
 /// Makes a new log. The `FORMAT` file comes last: before it is there, there is no log.
@@ -204,6 +219,9 @@ fn check_order(files: &[SegmentFile], timeline: Timeline, options: &LogOptions) 
                 what: "the segment is missing".into(),
             });
         }
+        if !pair[1].header.may_follow(&pair[0].header) {
+            return Err(damaged(&pair[1], 0, "its header does not follow from the one before it"));
+        }
     }
     Ok(())
 }
@@ -213,35 +231,18 @@ fn damaged(file: &SegmentFile, offset: u64, what: impl Into<String>) -> OpenErro
 }
 
 fn recover(files: Vec<SegmentFile>) -> Result<(Opened, Recovered), OpenError> {
-    let mut recovered = Recovered { segments: files.len() as u64, ..Recovered::default() };
-    let mut heads = files[0].header.heads.clone();
-    let mut segments = VecDeque::with_capacity(files.len());
-    let mut scan = Scan::begin(&files[0]);
-    for (at, file) in files.iter().enumerate() {
-        let next = files.get(at + 1);
-        if file.header.heads != heads {
-            return Err(damaged(file, 0, "its heads are not those that the segments before it lead to"));
-        }
-        scan = Scan::begin(file);
-        let end = next.map_or(file.header.file_bytes, |next| next.header.previous_end);
-        recovered.records += scan.run(file, end, &mut heads)?;
-        if let Some(next) = next {
-            scan.must_be_complete(file, &next.header)?;
-        }
-        segments.push_back(Segment {
-            number: file.header.number,
-            file: file.file.clone(),
-            salt: file.header.salt,
-            start: file.header.heads.clone(),
-            end: scan.end,
-            index: std::mem::replace(&mut scan.index, SegmentIndex::new()),
-        });
-    }
     let last = files.last().expect("there is a segment");
-    let cut_to = judge_tail(last, &scan)?;
-    recovered.cut_bytes = cut_to - scan.end;
+    let walk = walk_last(last)?;
+    let cut_to = judge_tail(last, &walk)?;
+    let oldest = &files[0].header.heads;
+    let recovered = Recovered {
+        segments: files.len() as u64,
+        facts: Slot::all().map(|slot| walk.heads.last(slot).0 - oldest.last(slot).0).sum(),
+        cut_bytes: cut_to - walk.end,
+        ..Recovered::default()
+    };
     if recovered.cut_bytes > 0 {
-        let (file, offset) = (file_name(last.header.number), scan.end);
+        let (file, offset) = (file_name(last.header.number), walk.end);
         tracing::warn!(file, offset, bytes = recovered.cut_bytes, "cut a torn tail of the log");
     }
     let active = Active {
@@ -249,87 +250,47 @@ fn recover(files: Vec<SegmentFile>) -> Result<(Opened, Recovered), OpenError> {
         file: last.file.clone(),
         salt: last.header.salt,
         file_bytes: last.header.file_bytes,
-        end: scan.end,
-        previous: scan.previous,
-        sealed: scan.sealed,
+        end: walk.end,
+        previous: walk.previous,
+        sealed: walk.sealed,
     };
-    let unproven = Unproven { from: scan.synced_end, cut_to };
+    let unproven = Unproven { from: walk.synced_end, cut_to };
+    let Walk { end, heads, index, .. } = walk;
+    let ends = files.iter().skip(1).map(|next| next.header.previous_end).chain([end]);
+    let segment = |(file, end): (&SegmentFile, u64)| Segment {
+        ground: file.ground(),
+        previous_checksum: file.header.previous_checksum,
+        end,
+        index: None,
+    };
+    let mut segments: VecDeque<Segment> = files.iter().zip(ends).map(segment).collect();
+    segments.back_mut().expect("there is a segment").index = Some(index);
     Ok((Opened { segments, heads, active, unproven }, recovered))
 }
 
-/// The walk over one segment's blocks.
-struct Scan {
-    end: u64,
-    previous: u32,
-    /// The highest synced end that an accepted block names.
-    synced_end: u64,
-    sealed: bool,
-    index: SegmentIndex,
-}
-
-impl Scan {
-    fn begin(file: &SegmentFile) -> Self {
-        let start = SEGMENT_HEADER_BYTES as u64;
-        let index = SegmentIndex::new();
-        Scan { end: start, previous: file.checksum, synced_end: start, sealed: true, index }
-    }
-
-    /// Accepts blocks up to `limit` or the first that is not one. Returns how many records they held.
-    fn run(&mut self, file: &SegmentFile, limit: u64, heads: &mut Heads) -> Result<u64, OpenError> {
-        let limit = limit.min(file.header.file_bytes);
-        let mut records = 0;
-        let mut reader = BlockReader::new(&*file.file, file.header.salt, self.end, limit, CHUNK_BYTES);
-        loop {
-            let name = || format!("reading {}", file_name(file.header.number));
-            let Found::Block(block) = reader.next().map_err(|error| trying(name())(error))? else {
-                return Ok(records);
-            };
-            let (header, offset) = (block.header, block.offset);
-            if header.previous != self.previous {
-                // Whole, but left over from a write whose beginning was cut: not of this chain.
-                return Ok(records);
-            }
-            let checked = block.records(|record, _| {
-                if record.timeline != file.header.timeline || !heads.admits(&record) {
-                    return Err(format!("a record of slot {} does not follow: {record:?}", record.slot));
-                }
-                heads.apply(&record);
-                self.index.add(&record, offset);
-                records += 1;
-                Ok(())
-            });
-            checked.map_err(|what| damaged(file, offset, what))?;
-            self.end = offset + header.length as u64;
-            self.previous = header.checksum;
-            self.synced_end = self.synced_end.max(header.synced_end);
-            self.sealed = header.records == 0;
-        }
-    }
-
-    /// All of a segment that has a successor was synced.
-    fn must_be_complete(&self, file: &SegmentFile, next: &SegmentHeader) -> Result<(), OpenError> {
-        if self.end != next.previous_end {
-            return Err(damaged(file, self.end, "no block that was written here"));
-        }
-        if self.previous != next.previous_checksum {
-            return Err(damaged(file, self.end, "its last block is not the one that the next segment names"));
-        }
-        Ok(())
+/// Walks over the last segment, as far as it goes.
+fn walk_last(last: &SegmentFile) -> Result<Walk, OpenError> {
+    let ground = last.ground();
+    let mut walk = Walk::begin(&ground);
+    match walk.run(&ground, last.header.file_bytes) {
+        Ok(()) => Ok(walk),
+        Err(WalkError::Io(error)) => Err(trying(format!("reading {}", file_name(ground.number)))(error)),
+        Err(WalkError::Impossible { offset, what }) => Err(damaged(last, offset, what)),
     }
 }
 
 /// Looks at what lies behind the accepted blocks of the last segment. Returns where its last byte
 /// that is not zero ends.
-fn judge_tail(file: &SegmentFile, scan: &Scan) -> Result<u64, OpenError> {
-    let mut cut_to = scan.end;
+fn judge_tail(file: &SegmentFile, walk: &Walk) -> Result<u64, OpenError> {
+    let mut cut_to = walk.end;
     let mut proof = None;
-    for_each_sector(file, scan.end, |offset, sector| {
+    for_each_sector(file, walk.end, |offset, sector| {
         if is_zero(sector) {
             return;
         }
         cut_to = offset + sector.len() as u64;
         if let Some(header) = BlockHeader::decode(sector, &file.header.salt, offset)
-            && header.synced_end > scan.end
+            && header.synced_end > walk.end
         {
             proof.get_or_insert((offset, header.synced_end));
         }
@@ -341,7 +302,7 @@ fn judge_tail(file: &SegmentFile, scan: &Scan) -> Result<u64, OpenError> {
             "no block that was written here, yet the one at {offset} says that everything below \
              {synced_end} was durable"
         );
-        return Err(damaged(file, scan.end, what));
+        return Err(damaged(file, walk.end, what));
     }
     Ok(cut_to)
 }

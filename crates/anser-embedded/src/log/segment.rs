@@ -94,6 +94,16 @@ impl SegmentHeader {
         (bytes, checksum)
     }
 
+    /// Whether this can be the header of the segment behind that of `before`, whose blocks nobody has
+    /// looked at.
+    pub fn may_follow(&self, before: &SegmentHeader) -> bool {
+        let ends = SEGMENT_HEADER_BYTES as u64..=before.file_bytes;
+        let only_grow = before.heads.iter().zip(self.heads.iter()).all(|((was, _), (is, _))| was <= is);
+        ends.contains(&self.previous_end)
+            && self.previous_end.is_multiple_of(SECTOR_BYTES as u64)
+            && only_grow
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<(SegmentHeader, u32), HeaderError> {
         if bytes.len() != SEGMENT_HEADER_BYTES {
             return Err(HeaderError::Damaged("the file ends within its header"));

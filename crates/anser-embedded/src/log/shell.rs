@@ -1,6 +1,7 @@
-//! The threads around the heart: one commits, one reads, one prepares the next segment and trims.
+//! The threads around the heart: one commits, one reads, one prepares the next segment and trims, and
+//! one checks after the start what opening did not read.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +34,11 @@ const QUEUED_TRIMS: usize = 64;
 /// After so long without an append, the log notes on the medium that all of it is durable.
 const SEAL_AFTER_IDLE_MS: u64 = 1_000;
 
+/// After so long without a read, what was read is no longer kept.
+const READ_KEPT_MS: u64 = 1_000;
+/// How long the check after a start waits before each segment: those who come back go first.
+const CHECK_PAUSE_MS: u64 = 250;
+
 /// The log of an installation that is one machine: segment files in one folder.
 pub struct LocalLog {
     timeline: Timeline,
@@ -41,6 +47,8 @@ pub struct LocalLog {
     queue: Arc<Queue>,
     reads: Option<SyncSender<Read>>,
     keeper: Option<SyncSender<Task>>,
+    /// Dropped to end the check.
+    checking: Option<SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -77,6 +85,7 @@ impl LocalLog {
         let (timeline, catalogue) = (heart.timeline, heart.catalogue.clone());
         let queue = Arc::new(Queue::default());
         let (reads, reading) = sync_channel(QUEUED_READS);
+        let (checking, ended) = sync_channel(0);
         let mut log = LocalLog {
             timeline,
             recovered,
@@ -84,14 +93,17 @@ impl LocalLog {
             queue: queue.clone(),
             reads: Some(reads),
             keeper: Some(keeper),
+            checking: Some(checking),
             threads: Vec::new(),
         };
         log.start("log-commit", move || commit(&mut heart, &queue))?;
         let shown = catalogue.clone();
         log.start("log-read", move || read(&shown, &reading))?;
+        let checked = catalogue.clone();
+        log.start("log-check", move || check(&checked, &ended))?;
         log.start("log-keep", move || keep(&*disk, &catalogue, &desk, &tasks))?;
         tracing::info!(
-            %timeline, created = recovered.created, segments = recovered.segments, records = recovered.records,
+            %timeline, created = recovered.created, segments = recovered.segments, facts = recovered.facts,
             cut_bytes = recovered.cut_bytes, milliseconds = recovered.milliseconds, "the log is open"
         );
         Ok(log)
@@ -110,6 +122,17 @@ impl LocalLog {
     /// How many segment files there are.
     pub fn segments(&self) -> usize {
         self.catalogue.segments()
+    }
+
+    /// Resolves with the reason once nothing may be acknowledged any more. The process must exit: what an
+    /// opening would have refused may be found later.
+    pub fn broken(&self) -> PortFuture<String> {
+        let (catalogue, mut broken) = (self.catalogue.clone(), self.catalogue.watch_broken());
+        Box::pin(async move {
+            // The sender lives as long as the catalogue, which is held here.
+            _ = broken.wait_for(|broken| *broken).await;
+            catalogue.broken().cloned().unwrap_or_default()
+        })
     }
 
     fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -161,8 +184,7 @@ impl Drop for LocalLog {
     /// Everything that was appended is still committed, and the log is sealed.
     fn drop(&mut self) {
         self.queue.close();
-        self.reads = None;
-        self.keeper = None;
+        (self.reads, self.keeper, self.checking) = (None, None, None);
         for thread in mem::take(&mut self.threads) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the log panicked");
@@ -279,9 +301,40 @@ fn commit(heart: &mut Heart, queue: &Queue) {
 }
 
 fn read(catalogue: &Catalogue, reads: &Receiver<Read>) {
-    for Read { slot, from, limit_bytes, answer } in reads {
-        answer.keep(catalogue.read(slot, from, limit_bytes));
+    let patience = Duration::from_millis(READ_KEPT_MS);
+    let mut kept = false;
+    loop {
+        // Whoever reads once often reads on: only when nobody does, what was read is forgotten.
+        let next = match kept {
+            true => reads.recv_timeout(patience),
+            false => reads.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match next {
+            Ok(Read { slot, from, limit_bytes, answer }) => {
+                answer.keep(catalogue.read(slot, from, limit_bytes));
+                kept = true;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                catalogue.forget_read();
+                kept = false;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
     }
+}
+
+/// Reads through what opening did not, newest first, until all is read or the log is closed. Damage
+/// breaks the log, as it would have kept it from opening.
+fn check(catalogue: &Catalogue, ended: &Receiver<()>) {
+    let mut checked = 0;
+    while let Some(number) = catalogue.newest_unread() {
+        let pause = ended.recv_timeout(Duration::from_millis(CHECK_PAUSE_MS));
+        if pause != Err(RecvTimeoutError::Timeout) || catalogue.check(number).is_err() {
+            return;
+        }
+        checked += 1;
+    }
+    tracing::info!(segments = checked, "the rest of the log is whole");
 }
 
 fn keep(disk: &dyn Disk, catalogue: &Catalogue, desk: &SpareDesk, tasks: &Receiver<Task>) {

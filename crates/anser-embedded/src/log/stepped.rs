@@ -82,6 +82,23 @@ impl SteppedLog {
         self.heart.catalogue.trim(&*self.heart.disk, below)
     }
 
+    /// Reads one segment through that nothing has been read of yet, as the check after a start does,
+    /// newest first. Whether there was one.
+    ///
+    /// # Errors
+    /// What is wrong with it: nothing is acknowledged any more.
+    pub fn check_one(&self) -> Result<bool, LogError> {
+        match self.heart.catalogue.newest_unread() {
+            Some(number) => self.heart.catalogue.check(number).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Forgets what was kept of what was read, so that a read asks the medium again.
+    pub fn forget_read(&self) {
+        self.heart.catalogue.forget_read();
+    }
+
     /// Whether the medium has failed, so that nothing is acknowledged any more.
     pub fn is_broken(&self) -> bool {
         self.heart.catalogue.broken().is_some()

@@ -99,7 +99,7 @@ async fn finished(folding: &mut Option<Folding>) -> Vec<(Slot, Input)> {
 /// Trims the log below what was folded a while ago.
 pub(super) struct Trimmer {
     log: Arc<dyn Log>,
-    /// What was folded when, oldest first.
+    /// Below what everything was folded when, oldest first.
     marks: VecDeque<(u64, Vec<(Slot, N)>)>,
     next_at_ms: u64,
     under_way: Option<PortFuture<Result<(), LogError>>>,
@@ -119,15 +119,18 @@ impl Trimmer {
             return;
         }
         self.next_at_ms = monotonic_ms + TRIM_INTERVAL_MS;
-        self.marks.push_back((monotonic_ms, folded.collect()));
+        // What is folded is not needed again, the last of it neither: or a slot where nothing happens any more
+        // would keep the segment of its last fact, and all behind it, for ever.
+        let below = folded.map(|(slot, folded)| (slot, folded.next())).collect();
+        self.marks.push_back((monotonic_ms, below));
         let mut due = None;
         while self.marks.front().is_some_and(|&(at, _)| at + LOG_KEPT_MS <= monotonic_ms) {
             due = self.marks.pop_front();
         }
-        if let Some((_, folded)) = due
+        if let Some((_, below)) = due
             && !self.is_busy()
         {
-            self.under_way = Some(self.log.trim(folded));
+            self.under_way = Some(self.log.trim(below));
         }
     }
 

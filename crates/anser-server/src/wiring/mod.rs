@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use anser_core::fanout::EdgeId;
 use anser_core::ports::clock::Clock;
+use anser_core::ports::disk::Disk;
 use anser_core::ports::history::History;
 use anser_core::ports::random::Random;
 use anser_embedded::accounts::SqliteAccounts;
-use anser_embedded::disk::FolderDisk;
+use anser_embedded::disk::{FolderDisk, SlowDisk};
 use anser_embedded::history::SqliteHistory;
 use anser_embedded::index::SqliteIndex;
 use anser_embedded::log::{LocalLog, LogOptions};
@@ -54,6 +55,8 @@ pub struct ServeConfig {
     pub workers: usize,
     /// Bytes of a log segment; `None`: the usual.
     pub segment_bytes: Option<u64>,
+    /// Milliseconds that every sync of the log takes longer, for tests; 0: none.
+    pub slow_disk_ms: u64,
     /// After how long without a frame a client pings.
     pub heartbeat_interval_ms: u64,
     /// What a client's backoff is capped at.
@@ -71,6 +74,7 @@ impl ServeConfig {
             accounts: AccountConfig::default(),
             workers: 1,
             segment_bytes: None,
+            slow_disk_ms: 0,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             backoff_cap_ms: BACKOFF_CAP_MS,
             connections_max: CONNECTIONS_MAX,
@@ -84,6 +88,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// The first invitations, on the first start.
     pub invitations: Option<FirstInvitations>,
+    log: Arc<LocalLog>,
     node: Node,
     edge: Edge,
     stopping: CancellationToken,
@@ -100,6 +105,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let tracker = TaskTracker::new();
+        let mut phases = Phases::begin(clock.clone());
         // The port first: it is the likeliest to be wrong, and the cheapest to find out.
         let listener = TcpListener::bind(config.listen)
             .await
@@ -107,11 +113,21 @@ impl Server {
         let address = listener.local_addr()?;
         let disk = FolderDisk::open(&config.data.join("log"))?;
         let secrets = Secrets::open(&config.data, &*random)?;
-        let (ports, timeline) = open_ports(&config, disk, &secrets, clock.clone(), random.clone())?;
-        let accounts = Arc::new(SqliteAccounts::open(&config.data)?);
-        let history = ports.history.clone();
+        phases.end("folder");
+        let Stores { log, index, history, accounts } =
+            open_stores(&config, disk, &secrets, (clock.clone(), random.clone()))?;
+        phases.end("stores");
+        let timeline = log.timeline();
+        let ports = NodePorts {
+            log: log.clone(),
+            index,
+            history: history.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        };
         let node_config = NodeConfig { timeline, slot_key: secrets.slot_key(), workers: config.workers };
         let node = Node::start(node_config, ports, &tracker).await?;
+        phases.end("slots");
         let parts = AccountParts {
             accounts,
             home: Arc::new(home::NodeHome::new(node.clone())),
@@ -142,12 +158,17 @@ impl Server {
         tracker.spawn(deliver_outbox(accounts.clone(), stopping.clone()));
         let routes = listener::routes(accounts, edge.clone(), stopping.clone());
         listener::accept(listener, routes, &tracker, stopping.clone());
-        Ok(Server { address, invitations, node, edge, stopping, tracker })
+        phases.end("edge");
+        tracing::info!(%address, phases = phases.told, "serving");
+        Ok(Server { address, invitations, log, node, edge, stopping, tracker })
     }
 
     /// Resolves with the reason once nothing may be acknowledged any more: the process must exit.
     pub async fn halted(&self) -> String {
-        self.node.halted().await
+        tokio::select! {
+            why = self.node.halted() => why,
+            why = self.log.broken() => why,
+        }
     }
 
     /// How many connections there are.
@@ -161,33 +182,80 @@ impl Server {
         self.edge.drain().await;
         self.node.close().await;
         self.tracker.close();
-        drop((self.node, self.edge));
+        drop((self.node, self.edge, self.log));
         // Whatever still runs holds nothing that is not on disk.
         _ = tokio::time::timeout(Duration::from_secs(3), self.tracker.wait()).await;
     }
 }
 
-fn open_ports(
+/// What is on disk.
+struct Stores {
+    log: Arc<LocalLog>,
+    index: Arc<SqliteIndex>,
+    history: Arc<SqliteHistory>,
+    accounts: Arc<SqliteAccounts>,
+}
+
+/// Opens everything at once: after a kill each has something to read back, and none needs another.
+fn open_stores(
     config: &ServeConfig,
     disk: FolderDisk,
     secrets: &Secrets,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-) -> anyhow::Result<(NodePorts, anser_model::Timeline)> {
+    (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+) -> anyhow::Result<Stores> {
     let mut options = LogOptions::new(secrets.slot_key().fingerprint());
     if let Some(segment_bytes) = config.segment_bytes {
         options.segment_bytes = segment_bytes;
     }
-    let log = LocalLog::open(Arc::new(disk), options, random.clone(), &*clock)?;
-    let timeline = log.timeline();
-    let ports = NodePorts {
-        log: Arc::new(log),
-        index: Arc::new(SqliteIndex::open(&config.data)?),
-        history: Arc::new(SqliteHistory::open(&config.data)?),
-        clock,
-        random,
+    let disk: Arc<dyn Disk> = match config.slow_disk_ms {
+        0 => Arc::new(disk),
+        ms => Arc::new(SlowDisk::new(disk, Duration::from_millis(ms))),
     };
-    Ok((ports, timeline))
+    let clock = &*clock;
+    std::thread::scope(|scope| {
+        let index = scope.spawn(|| timed("index", clock, || SqliteIndex::open(&config.data)));
+        let history = scope.spawn(|| timed("history", clock, || SqliteHistory::open(&config.data)));
+        let accounts = scope.spawn(|| timed("accounts", clock, || SqliteAccounts::open(&config.data)));
+        let log = timed("log", clock, || LocalLog::open(disk, options, random, clock));
+        Ok(Stores {
+            log: Arc::new(log?),
+            index: Arc::new(finished(index)?),
+            history: Arc::new(finished(history)?),
+            accounts: Arc::new(finished(accounts)?),
+        })
+    })
+}
+
+fn timed<T>(what: &str, clock: &dyn Clock, open: impl FnOnce() -> T) -> T {
+    let began_ms = clock.monotonic_ms();
+    let opened = open();
+    tracing::debug!(what, milliseconds = clock.monotonic_ms() - began_ms, "opened");
+    opened
+}
+
+fn finished<T>(opening: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// How long each part of a start took, for whoever wonders why one is slow.
+struct Phases {
+    clock: Arc<dyn Clock>,
+    since_ms: u64,
+    told: String,
+}
+
+impl Phases {
+    fn begin(clock: Arc<dyn Clock>) -> Self {
+        let since_ms = clock.monotonic_ms();
+        Phases { clock, since_ms, told: String::new() }
+    }
+
+    fn end(&mut self, phase: &str) {
+        let now_ms = self.clock.monotonic_ms();
+        let separator = if self.told.is_empty() { "" } else { ", " };
+        self.told.push_str(&format!("{separator}{phase} {} ms", now_ms - self.since_ms));
+        self.since_ms = now_ms;
+    }
 }
 
 /// Forgets client ids that are too old to be accepted again, until the server stops.

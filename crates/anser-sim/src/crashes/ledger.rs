@@ -118,11 +118,26 @@ impl Ledger {
         Ok(())
     }
 
-    /// For a log whose medium was damaged under it: every answer is an error or the truth.
-    pub fn check_honest(&self, log: &SteppedLog) -> Result<(), Finding> {
+    /// Compares what was read of a slot from `from` on, as far as the reader wanted.
+    pub fn check_part(&self, slot: Slot, from: N, read: &[Record]) -> Result<(), Finding> {
+        let kept = self.slots.get(&slot).map_or(&[][..], |line| &line.kept);
+        let rest = &kept[kept.partition_point(|record| record.header.last_n() < from)..];
+        if read.is_empty() != rest.is_empty() || !rest.starts_with(read) {
+            let what = format!("slot {slot}, read from n {from} on, is not what was appended");
+            return Err(Finding::new(Breach::Altered, what));
+        }
+        Ok(())
+    }
+
+    /// For a log whose medium was damaged: every answer is an error or the truth. Whether one was an error.
+    pub fn check_honest(&self, log: &SteppedLog) -> Result<bool, Finding> {
+        let mut told = false;
         for (&slot, line) in &self.slots {
             let first = log.heads()[slot.index()].first;
-            let Ok(read) = log.read(slot, first, usize::MAX) else { continue };
+            let Ok(read) = log.read(slot, first, usize::MAX) else {
+                told = true;
+                continue;
+            };
             let kept = line.kept.iter().filter(|record| record.header.first_n >= first);
             if !kept.eq(read.iter()) {
                 return Err(Finding::new(
@@ -131,7 +146,7 @@ impl Ledger {
                 ));
             }
         }
-        Ok(())
+        Ok(told)
     }
 }
 

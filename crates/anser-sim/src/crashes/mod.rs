@@ -19,7 +19,7 @@ pub use point::{BadPoint, Point, Then};
 
 use crate::chance::Chance;
 use crate::disk::Fault;
-use point::{Struck, TORN_FROM, name_of};
+use point::{FAULTS, Struck, TORN_FROM, name_of};
 use workload::live;
 
 /// What the test command runs.
@@ -191,7 +191,7 @@ fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
 
 fn enumerate_operation(seed: u64, operation: u64) -> CrashReport {
     let mut report = CrashReport::default();
-    for fault in [Fault::Crash, Fault::Kill, Fault::IoError, Fault::NoSpace, Fault::ShortWrite] {
+    for fault in FAULTS {
         let first = Point { operation, fault, survival: 0, then: Then::Check };
         let struck = match Struck::live(seed, operation, fault) {
             Ok(Some(struck)) => struck,
@@ -215,7 +215,7 @@ fn survivals(fault: Fault, operation: u64) -> Vec<u64> {
     match fault {
         Fault::Crash => (1..TORN_FROM).chain((0..TORN_SURVIVALS).map(torn)).collect(),
         Fault::Kill => vec![0],
-        Fault::IoError | Fault::NoSpace | Fault::ShortWrite => vec![0, torn(0)],
+        Fault::IoError | Fault::NoSpace | Fault::StaysFull | Fault::ShortWrite => vec![0, torn(0)],
     }
 }
 
@@ -228,8 +228,8 @@ fn enumerate_survival(seed: u64, struck: &Struck, point: Point, report: &mut Cra
     let mut thens = vec![Then::Rot(chance.below(1_000_000))];
     if matches!(point.fault, Fault::Crash | Fault::Kill) {
         thens.push(Then::Again(Fault::Crash, chance.below(operations)));
-        let other = [Fault::Crash, Fault::Kill, Fault::IoError, Fault::NoSpace, Fault::ShortWrite];
-        thens.push(Then::Again(other[chance.below(other.len() as u64) as usize], chance.below(operations)));
+        let other = FAULTS[chance.below(FAULTS.len() as u64) as usize];
+        thens.push(Then::Again(other, chance.below(operations)));
     }
     for then in thens {
         let point = Point { then, ..point };

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use anser_core::ports::log::LogError;
+use anser_embedded::log::{OpenError, SteppedLog};
+
 use super::finding::{Breach, Finding};
 use super::ledger::Ledger;
 use super::workload::{World, go_on, live};
@@ -54,20 +57,23 @@ impl Point {
     }
 }
 
-const FAULTS: [(Fault, &str); 5] = [
-    (Fault::Crash, "crash"),
-    (Fault::Kill, "kill"),
-    (Fault::IoError, "eio"),
-    (Fault::NoSpace, "enospc"),
-    (Fault::ShortWrite, "short"),
-];
+/// Every fault that can strike.
+pub(crate) const FAULTS: [Fault; 6] =
+    [Fault::Crash, Fault::Kill, Fault::IoError, Fault::NoSpace, Fault::StaysFull, Fault::ShortWrite];
 
 pub(crate) fn name_of(fault: Fault) -> &'static str {
-    FAULTS.iter().find(|(known, _)| *known == fault).expect("every fault has a name").1
+    match fault {
+        Fault::Crash => "crash",
+        Fault::Kill => "kill",
+        Fault::IoError => "eio",
+        Fault::NoSpace => "enospc",
+        Fault::StaysFull => "full",
+        Fault::ShortWrite => "short",
+    }
 }
 
 fn fault_named(name: &str) -> Option<Fault> {
-    FAULTS.iter().find(|(_, known)| *known == name).map(|(fault, _)| *fault)
+    FAULTS.into_iter().find(|&fault| name_of(fault) == name)
 }
 
 impl fmt::Display for Point {
@@ -167,20 +173,25 @@ impl Struck {
         let world = self.after_power_cut(&world, 2);
         let mut log = must_open(&world)?;
         ledger.check(&log)?;
+        world.disk.make_space();
         go_on(&mut log, ledger, self.seed)?;
         ledger.check(&log)?;
         drop(log);
         let world = self.after_power_cut(&world, 3);
-        ledger.check(&must_open(&world)?)?;
-        Ok(operations)
+        let log = must_open(&world)?;
+        ledger.check(&log)?;
+        check_all(&log)?.map_or(Ok(operations), |why| {
+            Err(Finding::new(Breach::Refused, format!("an undamaged log, once checked: {why}")))
+        })
     }
 
     fn after_power_cut(&self, world: &World, salt: u64) -> World {
         World::new(world.disk.crashed(Survival::Nothing), self.seed ^ salt)
     }
 
-    /// Flips a bit below the synced end: under an open log, which must not serve it, and before the
-    /// next opening, which must refuse.
+    /// Flips a bit below the synced end: under an open log, which must not serve it, and before the next
+    /// opening. That must refuse, or else whoever reads everything, or the check that follows a start,
+    /// must find it, and nobody may be served it.
     fn rot(&self, world: World, ledger: &mut Ledger, seed: u64) -> Result<u64, Finding> {
         let log = must_open(&world)?;
         let operations = world.disk.operations();
@@ -188,21 +199,53 @@ impl Struck {
         let mut chance = Chance::of(&[seed, self.seed, 9]);
         let (name, synced_bytes) = place_to_rot(&world.disk, &mut chance);
         let (offset, bit) = (chance.below(synced_bytes as u64) as usize, chance.below(8) as u8);
+        let log = match chance.happens(1, 2) {
+            true => must_open(&world)?,
+            false => log,
+        };
         world.disk.rot(&name, offset, bit);
+        log.forget_read();
         ledger.check_honest(&log)?;
         drop(log);
-        match world.try_open() {
-            Err(_) => Ok(operations),
-            Ok(_) => {
-                let what = format!("bit {bit} of byte {offset} of {name} was flipped, and the log opened");
-                Err(Finding::new(Breach::Undetected, what))
-            }
+        let Ok(log) = world.try_open() else { return Ok(operations) };
+        let reads_told = ledger.check_honest(&log)?;
+        let told = check_all(&log)?;
+        if told.is_some() != log.is_broken() {
+            return Err(Finding::new(
+                Breach::Misjudged,
+                "the log is broken, and nobody was told, or the reverse",
+            ));
         }
+        if reads_told || told.is_some() {
+            return Ok(operations);
+        }
+        let what = format!("bit {bit} of byte {offset} of {name} was flipped, and nobody was told");
+        Err(Finding::new(Breach::Undetected, what))
     }
 }
 
-fn must_open(world: &World) -> Result<anser_embedded::log::SteppedLog, Finding> {
-    world.try_open().map_err(|error| Finding::new(Breach::Refused, error.to_string()))
+fn must_open(world: &World) -> Result<SteppedLog, Finding> {
+    let opened = match world.try_open() {
+        // Making a log needs space; opening one does not, or little.
+        Err(OpenError::NoSpace(_)) if world.disk.is_full() => {
+            world.disk.make_space();
+            world.try_open()
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| Finding::new(Breach::Refused, error.to_string()))
+}
+
+/// What the check that follows a start finds wrong.
+fn check_all(log: &SteppedLog) -> Result<Option<LogError>, Finding> {
+    for _ in 0..=log.segments() {
+        match log.check_one() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Ok(Some(error)),
+        }
+    }
+    Err(Finding::new(Breach::Misjudged, "the check goes on for ever"))
 }
 
 /// A file and how many of its bytes the log can know to have been synced. A recovered log is sealed;

@@ -25,6 +25,8 @@ const SLOT_KEY: u64 = 0x5107;
 const SEGMENT_BYTES: u64 = 8 * 1024 + 3 * 1024;
 const SEGMENT_SPREAD_KIB: u64 = 9;
 const BLOCK_FULL_BYTES: usize = 1024;
+/// So that a commit is often more than one group.
+const GROUP_BYTES: usize = 3 * 1024;
 /// How much of the log's own bytes a malicious message repeats.
 const STOLEN_SECTORS: usize = 3;
 
@@ -41,6 +43,7 @@ impl World {
         let mut options = LogOptions::new(SLOT_KEY);
         options.segment_bytes = SEGMENT_BYTES + Chance::of(&[seed, 1]).below(SEGMENT_SPREAD_KIB) * 1024;
         options.block_full_bytes = BLOCK_FULL_BYTES;
+        options.group_bytes = GROUP_BYTES;
         let random = Arc::new(SimRandom::new(Chance::of(&[seed, 2]).number()));
         World { disk, random, clock: SimClock::new(UnixMillis(1)), options }
     }
@@ -53,11 +56,15 @@ impl World {
     /// Opens the log, again and again while a fault that passes is in the way. `None` where the
     /// machine went down.
     pub fn open(&self) -> Result<Option<SteppedLog>, Finding> {
-        for _ in 0..OPEN_TRIES {
+        for tries in 0..OPEN_TRIES {
+            if tries == OPEN_TRIES / 2 {
+                self.disk.make_space();
+            }
             match self.try_open() {
                 Ok(log) => return Ok(Some(log)),
                 Err(_) if self.disk.is_down() => return Ok(None),
                 Err(OpenError::Io { .. } | OpenError::NoSpace(_)) if self.disk.struck().is_some() => {}
+                Err(OpenError::NoSpace(_)) if self.disk.is_full() => {}
                 Err(error) => return Err(Finding::new(Breach::Refused, error.to_string())),
             }
         }
@@ -119,10 +126,14 @@ impl Life {
         let Some(mut log) = self.world.open()? else { return Ok(()) };
         self.ledger.check(&log)?;
         for _ in 0..STEPS {
-            match self.chance.below(16) {
+            match self.chance.below(20) {
                 0 => self.trim(&log),
                 1 => _ = log.seal(),
-                2 => {
+                // What it finds is told to every append from then on.
+                2 => _ = log.check_one(),
+                3 => self.read_some(&log)?,
+                4 => self.world.disk.make_space(),
+                5 => {
                     log = match self.restart(log)? {
                         Some(log) => log,
                         None => return Ok(()),
@@ -155,6 +166,25 @@ impl Life {
                 self.ledger.check(&log).map(|()| Some(log))
             }
             false => checked.map(|()| Some(log)),
+        }
+    }
+
+    /// Reads from somewhere in a slot, as one does who reconnects.
+    fn read_some(&mut self, log: &SteppedLog) -> Result<(), Finding> {
+        let slot = SLOTS[self.chance.below(SLOTS.len() as u64) as usize];
+        let head = log.heads()[slot.index()];
+        let from = N(head.first.0 + self.chance.below(head.last.0 + 2 - head.first.0));
+        let limit_bytes = self.chance.below(4_000) as usize;
+        if self.chance.happens(1, 2) {
+            log.forget_read();
+        }
+        match log.read(slot, from, limit_bytes) {
+            Ok(read) => self.ledger.check_part(slot, from, &read),
+            Err(_) if self.world.disk.struck().is_some() => Ok(()),
+            Err(error) => Err(Finding::new(
+                Breach::Refused,
+                format!("slot {slot} cannot be read from n {from}: {error}"),
+            )),
         }
     }
 

@@ -45,6 +45,9 @@ pub struct Serve {
     /// Bytes of one segment of the log
     #[arg(long, env = "ANSER_SEGMENT_BYTES", hide = true)]
     segment_bytes: Option<u64>,
+    /// Every sync of the log takes so many milliseconds longer: for tests
+    #[arg(long, default_value_t = 0, hide = true)]
+    slow_disk_ms: u64,
     /// No limits on sign-ins and requests: for load tests on a machine of one's own
     #[arg(long, env = "ANSER_UNLIMITED", hide = true)]
     unlimited: bool,
@@ -150,6 +153,7 @@ impl Serve {
             heartbeat_interval_ms: self.heartbeat_interval_ms,
             backoff_cap_ms: self.backoff_cap_ms,
             segment_bytes: self.segment_bytes,
+            slow_disk_ms: self.slow_disk_ms,
             ..ServeConfig::new(&self.data, self.listen)
         }
     }
