@@ -7,4 +7,6 @@ pub mod chance;
 pub mod clock;
 pub mod crashes;
 pub mod disk;
+pub mod model;
+pub mod panics;
 pub mod plain;

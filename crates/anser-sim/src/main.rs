@@ -1,4 +1,7 @@
-//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`.
+//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
+//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`.
+
+mod commands;
 
 use std::process::ExitCode;
 
@@ -16,6 +19,8 @@ struct Arguments {
 enum Harness {
     /// After every I/O operation of the log: crash, kill, tear, I/O error, full disk, rot; then recover.
     Crashes(Crashes),
+    /// Random commands against the rules, beside a plain reading of rules and facts.
+    Model(commands::model::Model),
 }
 
 #[derive(clap::Args)]
@@ -45,7 +50,13 @@ struct Crashes {
 }
 
 fn main() -> ExitCode {
-    let Harness::Crashes(arguments) = Arguments::parse().harness;
+    match Arguments::parse().harness {
+        Harness::Crashes(arguments) => crashes(arguments),
+        Harness::Model(arguments) => arguments.run(),
+    }
+}
+
+fn crashes(arguments: Crashes) -> ExitCode {
     let mut config = CrashConfig::quick();
     config.seed = arguments.seed;
     config.threads = arguments.threads.unwrap_or(config.threads);
