@@ -1,5 +1,6 @@
 //! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
-//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`.
+//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`,
+//! `anser-sim fuzz [--executions N] [--seed S] [--target NAME] [--input HEX] [--quick] [--json]`.
 
 mod commands;
 
@@ -19,6 +20,8 @@ struct Arguments {
 enum Harness {
     /// After every I/O operation of the log: crash, kill, tear, I/O error, full disk, rot; then recover.
     Crashes(Crashes),
+    /// Every decoder, fed what was well formed once.
+    Fuzz(commands::fuzz::Fuzz),
     /// Random commands against the rules, beside a plain reading of rules and facts.
     Model(commands::model::Model),
 }
@@ -52,6 +55,7 @@ struct Crashes {
 fn main() -> ExitCode {
     match Arguments::parse().harness {
         Harness::Crashes(arguments) => crashes(arguments),
+        Harness::Fuzz(arguments) => arguments.run(),
         Harness::Model(arguments) => arguments.run(),
     }
 }
