@@ -1,4 +1,9 @@
-//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`.
+//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
+//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`,
+//! `anser-sim sim [--seeds N] [--first N] [--seed N [--story]] [--quick] [--json]`,
+//! `anser-sim fuzz [--executions N] [--seed S] [--target NAME] [--input HEX] [--quick] [--json]`.
+
+mod commands;
 
 use std::process::ExitCode;
 
@@ -16,30 +21,12 @@ struct Arguments {
 enum Harness {
     /// After every I/O operation of the log: crash, kill, tear, I/O error, full disk, rot; then recover.
     Crashes(Crashes),
+    /// Every decoder, fed what was well formed once.
+    Fuzz(commands::fuzz::Fuzz),
+    /// Random commands against the rules, beside a plain reading of rules and facts.
+    Model(commands::model::Model),
     /// Cores, edges and devices on simulated roads, disks and clocks, from seeds.
-    Sim(Sim),
-}
-
-#[derive(clap::Args)]
-struct Sim {
-    /// Seeds to go through.
-    #[arg(long, default_value_t = 200)]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 1)]
-    first: u64,
-    /// Replay this one seed, and tell what happens.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Threads; the figures do not depend on it.
-    #[arg(long)]
-    threads: Option<usize>,
-    /// What the test command runs.
-    #[arg(long)]
-    quick: bool,
-    /// Print figures for machines.
-    #[arg(long)]
-    json: bool,
+    Sim(commands::sim::Sim),
 }
 
 #[derive(clap::Args)]
@@ -69,10 +56,15 @@ struct Crashes {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse().harness {
-        Harness::Crashes(arguments) => arguments,
-        Harness::Sim(arguments) => return sim(&arguments),
-    };
+    match Arguments::parse().harness {
+        Harness::Crashes(arguments) => crashes(arguments),
+        Harness::Fuzz(arguments) => arguments.run(),
+        Harness::Model(arguments) => arguments.run(),
+        Harness::Sim(arguments) => arguments.run(),
+    }
+}
+
+fn crashes(arguments: Crashes) -> ExitCode {
     let mut config = CrashConfig::quick();
     config.seed = arguments.seed;
     config.threads = arguments.threads.unwrap_or(config.threads);
@@ -161,18 +153,4 @@ fn planted_named(name: &str) -> Result<anser_model::planted::Bug, String> {
     use anser_model::planted::Bug;
     let names = || Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
     Bug::named(name).ok_or_else(|| format!("one of {}", names()))
-}
-
-fn sim(arguments: &Sim) -> ExitCode {
-    use anser_sim::sim::{Campaign, Plan, run};
-    if let Some(seed) = arguments.seed {
-        let outcome = run(&Plan::draw(seed), true);
-        outcome.lines.iter().for_each(|line| println!("{line}"));
-        println!("trace {:016x} breach {:?}", outcome.trace, outcome.breach);
-        return ExitCode::SUCCESS;
-    }
-    let threads = arguments.threads.unwrap_or(2);
-    let report = Campaign { first: arguments.first, seeds: arguments.seeds, threads }.run();
-    println!("{report:#?} {:?}", report.coverage.missing());
-    ExitCode::SUCCESS
 }

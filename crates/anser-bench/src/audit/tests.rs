@@ -31,7 +31,15 @@ fn entry(tag: Tag) -> Entry {
 
 fn created() -> v1::Event {
     let change = Some(v1::event::Change::Created(v1::Created::default()));
-    v1::Event { slot: 3, n: 11, cid: CID.0.to_vec().into(), author: ALICE.0, seq: 1, change, ..v1::Event::default() }
+    v1::Event {
+        slot: 3,
+        n: 11,
+        cid: CID.0.to_vec().into(),
+        author: ALICE.0,
+        seq: 1,
+        change,
+        ..v1::Event::default()
+    }
 }
 
 /// A message as an event at a seq.

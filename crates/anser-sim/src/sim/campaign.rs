@@ -65,7 +65,20 @@ pub struct Report {
     pub trace: u64,
 }
 
+/// Seeds that are run twice, to see that the same one leaves the same trace.
+const REPEATED: u64 = 6;
+
 impl Campaign {
+    /// Whether the first seeds leave the same trace a second time; else, which does not.
+    ///
+    /// # Errors
+    /// The seed that does not.
+    pub fn repeats(&self) -> Result<(), u64> {
+        let trace = |seed| run(&Plan::draw(seed), false).trace;
+        let mut seeds = self.first..self.first + self.seeds.min(REPEATED);
+        seeds.find(|&seed| trace(seed) != trace(seed)).map_or(Ok(()), Err)
+    }
+
     /// Goes through the seeds.
     pub fn run(&self) -> Report {
         let next = AtomicU64::new(self.first);

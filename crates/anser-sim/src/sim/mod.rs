@@ -1,12 +1,13 @@
 //! The simulator: the real cores, the real log, the real edge and client sessions, on simulated roads, disks
 //! and clocks. Everything follows from a seed: the same plan gives the same trace.
 //!
-//! - [`plan`]: what is tried, drawn from the seed ahead of time
-//! - [`acts`]: what people do; a new command joins here
+//! - `plan`: what is tried, drawn from the seed ahead of time
+//! - `acts`: what people do; a new command joins here
 //! - `world`, `agenda`: time, roads, steps, and the end in which all must converge
 //! - `node`, `edge`, `device`: the processes; `log`, `stores`: what they stand on
 //! - `audit`: what must be true, known from the log alone
-//! - [`coverage`]: which states were reached
+//! - `coverage`: which states were reached
+//! - `campaign`: many seeds; `shrink`: a failing one made small, and told
 
 mod acts;
 mod agenda;
@@ -18,6 +19,7 @@ mod edge;
 mod log;
 mod node;
 mod plan;
+mod shrink;
 mod stores;
 mod trace;
 mod world;
@@ -26,6 +28,7 @@ pub use audit::Breach;
 pub use campaign::{Campaign, Failure, Report};
 pub use coverage::Coverage;
 pub use plan::{Plan, Roads, Shape, Step, What};
+pub use shrink::{shrink, story};
 pub use world::Outcome;
 
 /// Lives through a plan. A panic of the product is a breach like any other.

@@ -213,6 +213,30 @@ impl Plan {
     }
 }
 
+impl What {
+    /// The device that it is about, if it is about one.
+    pub fn device(&self) -> Option<usize> {
+        match *self {
+            What::Act(device, _)
+            | What::Off(device, ..)
+            | What::Sever(device)
+            | What::HalfOpen(device)
+            | What::Stall(device, _)
+            | What::DeviceClock(device, _)
+            | What::Revoke(device, _) => Some(device),
+            _ => None,
+        }
+    }
+
+    /// The edge that it is about, if it is about one.
+    pub fn edge(&self) -> Option<usize> {
+        match *self {
+            What::KillEdge(edge, _) | What::Cut(edge, ..) => Some(edge),
+            _ => None,
+        }
+    }
+}
+
 impl Roads {
     /// Roads on which nothing goes wrong.
     pub fn calm() -> Roads {

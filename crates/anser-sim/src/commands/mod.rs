@@ -1,0 +1,5 @@
+//! The commands of the harnesses, a file each.
+
+pub mod fuzz;
+pub mod model;
+pub mod sim;
