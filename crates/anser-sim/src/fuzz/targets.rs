@@ -144,6 +144,7 @@ fn request(input: &[u8]) -> Result<bool, String> {
         }
         Intent::AddMembers(members) => members.len() <= MEMBERS_PER_COMMAND,
         Intent::Rename(title) => title.len() <= TITLE_BYTES,
+        Intent::Recall { .. } => command.client_id.is_some(),
         Intent::ReadUpTo { .. } | Intent::RemoveMember(_) | Intent::Leave | Intent::SetRole { .. } => true,
         Intent::Enter(_) | Intent::RaiseCredentials { .. } => false,
     };

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use anser_model::limits::GROUP_MEMBERS;
+use anser_model::change::Recall;
+use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationKind, Intent, Message, Refusal, Role, Seq, Timeline,
+    AccountId, Change, Command, ConversationFact, ConversationKind, Intent, Message, Refusal, Role, Seq,
+    Timeline, UnixMillis,
 };
 
 use crate::plain::{Plain, PlainConversation};
@@ -31,9 +33,9 @@ enum Standing {
 
 const WHY: &str = "";
 
-/// Rules on one command.
-pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline) -> Ruling {
-    let refusal = refusals(plain, command, timeline)
+/// Rules on one command that is decided at a time.
+pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis) -> Ruling {
+    let refusal = refusals(plain, command, timeline, at)
         .into_iter()
         .find_map(|(applies, refusal)| applies.then_some(refusal));
     match refusal {
@@ -46,7 +48,7 @@ pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline) -> Ruli
 }
 
 /// What stands against a command; the first that applies is what it is refused with.
-fn refusals(plain: &Plain, command: &Command, timeline: Timeline) -> Vec<(bool, Refusal)> {
+fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis) -> Vec<(bool, Refusal)> {
     let actor = command.actor.account;
     let conversation = plain.conversation(command.cid).filter(|known| known.kind().is_some());
     let standing = standing(conversation, actor);
@@ -72,6 +74,26 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline) -> Vec<(bool, 
             let newest = newest_seen(conversation, actor);
             let beyond = Refusal::BeyondHead { asked: seq.0, head: newest.0 };
             vec![(*theirs != timeline, Refusal::ForeignTimeline), stranger, (*seq > newest, beyond)]
+        }
+        Intent::Recall { seq, timeline: theirs } => {
+            let foreign = (*theirs != timeline, Refusal::ForeignTimeline);
+            let message = conversation
+                .filter(|_| plain.may_see(command.cid, actor, *seq))
+                .and_then(|known| Some(known.standing(*seq)?.1))
+                .filter(|fact| matches!(fact.change, Change::MessageSent(_)));
+            let Some(message) = message else {
+                return vec![foreign, stranger, former, (true, Refusal::NotFound)];
+            };
+            let any = is_group && matches!(standing, Standing::Present(role) if role >= Role::Admin);
+            let anothers = !any && message.author != actor;
+            let age_ms = at.0 - message.at.0;
+            vec![
+                foreign,
+                stranger,
+                former,
+                (anothers || message.recalled.is_some(), Refusal::NotAllowed(WHY)),
+                (!any && age_ms > RECALL_WINDOW_MS, Refusal::RecallTooLate { age_ms }),
+            ]
         }
         Intent::CreateGroup { members, .. } => {
             let others: BTreeSet<_> = members.iter().filter(|&&member| member != actor).collect();
@@ -117,6 +139,16 @@ fn changes(plain: &Plain, command: &Command) -> Vec<Change> {
             let passes = *seq > known.members()[&actor].mark;
             let mark = Change::ReadUpTo { member: actor, seq: *seq, ordinal: known.ordinal_at(*seq) };
             if passes { vec![mark] } else { Vec::new() }
+        }
+        Intent::Recall { seq, .. } => {
+            let known = conversation.expect("a stranger is refused");
+            let (n, sent) = known.fact(*seq).expect("what is not there is refused");
+            let Change::MessageSent(said) = &sent.change else { unreachable!("only messages are recalled") };
+            let left = Message { kind: said.kind.clone(), uncounted: said.uncounted, ..Message::default() };
+            let by = Seq(known.head().0 + 1);
+            let recalled = Some(Recall { by, n: *n });
+            let stands = ConversationFact { change: Change::MessageSent(left), recalled, ..sent.clone() };
+            vec![Change::Recalled { stands: Box::new(stands) }]
         }
         Intent::CreateGroup { title, members, history_visible } => vec![Change::Created {
             kind: ConversationKind::Group,
@@ -256,6 +288,7 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::BeyondHead { .. } => "beyond head",
         Refusal::ForeignTimeline => "foreign timeline",
         Refusal::WrongKind(_) => "wrong kind",
+        Refusal::RecallTooLate { .. } => "recall too late",
         // The rest is decided before and after the rules of conversations.
         _ => "other",
     }

@@ -48,6 +48,7 @@ pub const ACTS: &[Act] = &[
     Act { name: "leaves", weight: 3, make: |scene| scene.leave() },
     Act { name: "gives a role", weight: 5, make: |scene| scene.give_role() },
     Act { name: "renames", weight: 3, make: |scene| scene.rename() },
+    Act { name: "takes a message back", weight: 10, make: |scene| scene.recall() },
     Act { name: "looks at a page", weight: 10, make: |scene| scene.look_at_page() },
     Act { name: "asks who is there", weight: 3, make: |scene| scene.ask_members() },
     Act { name: "asks for a head", weight: 3, make: |scene| scene.ask_head() },
@@ -166,6 +167,20 @@ impl Scene<'_> {
         let cid = self.group()?.cid;
         let title = format!("title {}", self.number);
         Some(Intent::Command(Command::Rename(v1::Rename { cid, title, ..v1::Rename::default() })))
+    }
+
+    fn recall(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let seen = self.session.conversation(wire::cid(&head.cid).ok()?)?;
+        let is_message = |fact: &&v1::Event| matches!(fact.change, Some(v1::event::Change::Message(_)));
+        let messages: Vec<u64> = seen.facts().filter(is_message).map(|fact| fact.seq).collect();
+        // Mostly a new one; now and then any seq at all.
+        let seq = match self.chance.below(8) {
+            0 => 1 + self.chance.below(head.seq + 1),
+            _ => *messages.iter().rev().nth(self.chance.below(3) as usize)?,
+        };
+        let recall = v1::Recall { r#in: Self::target(&head), seq, ..v1::Recall::default() };
+        Some(Intent::Command(Command::Recall(recall)))
     }
 
     fn look_at_page(&mut self) -> Option<Intent> {

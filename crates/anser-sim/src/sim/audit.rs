@@ -8,6 +8,7 @@ use anser_core::record::Record;
 use anser_core::storage::{StoredFact, decode_fact, split_facts};
 use anser_model::{AccountId, Change, ConversationId, Fact, N, Refusal, Seq, Slot};
 use anser_proto::{v1, wire};
+use bytes::Bytes;
 
 use super::acts::deed_of;
 use super::world::World;
@@ -181,7 +182,8 @@ impl World {
             }
             Some(Frame::Response(response)) => match &response.result {
                 Some(Answered::Page(page)) => {
-                    page.events.iter().try_for_each(|event| self.audit.may_be_shown(account, event))
+                    let as_of = N(page.n);
+                    page.events.iter().try_for_each(|event| self.audit.may_be_shown(account, event, as_of))
                 }
                 Some(Answered::ConversationList(list)) => {
                     list.heads.iter().try_for_each(|head| self.audit.head_is_true(account, head))
@@ -226,15 +228,15 @@ impl World {
         }
     }
 
-    /// After the storm: everybody has everything, once, and sees the same.
-    pub(super) fn audit_rest(&mut self) {
+    /// After the storm: everybody has everything, once, and sees the same. Whether all have synced since.
+    pub(super) fn audit_rest(&mut self, synced: bool) {
         if let Some((account, slot, cid)) = self.audit.plain.unentered().first() {
             let how = format!("{account} is in {cid}, and its home has no note of slot {slot}");
             return self.broken("a home does not know where its owner is", how);
         }
         for id in 0..self.devices.len() {
             let found = match &self.devices[id].session {
-                Some(session) => self.audit.view_is_true(self.devices[id].account, session),
+                Some(session) => self.audit.view_is_true(self.devices[id].account, session, synced),
                 None => Ok(()),
             };
             if let Err(how) = found {
@@ -305,15 +307,31 @@ impl Auditor {
         }
     }
 
-    fn may_be_shown(&self, account: AccountId, event: &v1::Event) -> Found {
-        let (slot, n) =
-            self.fact_of(event).map_err(|how| ("a page shows what the log does not hold", how))?;
-        let fact = self.plain.at(slot, n).expect("it has an event");
-        match self.plain.may_see(fact.cid, account, fact.seq.unwrap_or_default()) {
+    /// A sequenced fact as it stands: a recalled message without what it said.
+    fn standing(&self, slot: Slot, cid: ConversationId, seq: Seq) -> Option<v1::Event> {
+        let (n, fact) = self.plain.standing(cid, seq)?;
+        anser_edge::convert::event(&StoredFact { n, slot, fact, encoded: Bytes::new() })
+    }
+
+    /// What is shown as of some n, in a page or a head.
+    fn may_be_shown(&self, account: AccountId, event: &v1::Event, as_of: N) -> Found {
+        let shown = |how: String| ("what is shown is not what the log holds", how);
+        let slot = wire::slot(event.slot).map_err(|error| shown(error.to_string()))?;
+        let cid = wire::cid(&event.cid).map_err(|error| shown(error.to_string()))?;
+        let seq = Seq(event.seq);
+        let standing = self.standing(slot, cid, seq);
+        if standing.as_ref() != Some(event) {
+            // Before a later fact changed it, it stood as it was sent.
+            self.fact_of(event).map_err(shown)?;
+            if standing.as_ref().is_some_and(|standing| standing.n <= as_of.0) {
+                let how = format!("seq {seq} of {cid} as of n {as_of}: {event:?}, and {standing:?} stands");
+                return Err(("what was recalled is shown", how));
+            }
+        }
+        match self.plain.may_see(cid, account, seq) {
             true => Ok(()),
             false => {
-                let how = format!("slot {slot} n {n}: {}", summary(fact));
-                Err(("a page shows what its reader may not see", how))
+                Err(("somebody is shown what it may not see", format!("seq {seq} of {cid}, slot {slot}")))
             }
         }
     }
@@ -329,13 +347,14 @@ impl Auditor {
     fn head_is_true(&self, account: AccountId, head: &v1::Head) -> Found {
         self.may_know(account, &head.cid)?;
         match &head.last_message {
-            Some(last) => self.may_be_shown(account, last),
+            Some(last) => self.may_be_shown(account, last, N(head.n)),
             None => Ok(()),
         }
     }
 
-    /// A session's view against the truth, conversation by conversation.
-    fn view_is_true(&self, account: AccountId, session: &Session) -> Result<(), String> {
+    /// A session's view against the truth, conversation by conversation; whether it has synced since all of
+    /// that happened.
+    fn view_is_true(&self, account: AccountId, session: &Session, synced: bool) -> Result<(), String> {
         let mut expected = 0;
         for cid in self.plain.conversations_of(account) {
             let Some(view) = self.plain.view(cid, account) else { continue };
@@ -357,11 +376,14 @@ impl Auditor {
             same("members", u64::from(head.member_count), u64::from(view.member_count))?;
             let last = head.last_message.as_ref().map_or(0, |message| message.seq);
             same("last message", last, view.last_message.map_or(0, |seq| seq.0))?;
+            if let Some(last) = &head.last_message {
+                self.held_is_true(account, last, synced || view.present)?;
+            }
             if head.title != view.title {
                 return Err(format!("{cid}: its title is {:?}, and is seen as {:?}", view.title, head.title));
             }
             for fact in seen.facts() {
-                self.held_is_true(account, fact)?;
+                self.held_is_true(account, fact, synced || view.present)?;
             }
         }
         let seen = session.conversations().len();
@@ -372,17 +394,27 @@ impl Auditor {
     }
 
     /// A fact that a device holds; its own it may know by the answer alone.
-    fn held_is_true(&self, account: AccountId, event: &v1::Event) -> Result<(), String> {
+    ///
+    /// A former member is told with its next sync alone that something was recalled after it left.
+    fn held_is_true(&self, account: AccountId, event: &v1::Event, is_told: bool) -> Result<(), String> {
         let slot = wire::slot(event.slot).map_err(|error| error.to_string())?;
-        let known = self
-            .told
-            .get(&(slot, N(event.n)))
-            .cloned()
-            .map(|known| v1::Event { author_profile_version: event.author_profile_version, ..known });
-        if known.as_ref() != Some(event) {
-            return Err(format!("it holds {event:?}, in the log is {known:?}"));
+        let cid = wire::cid(&event.cid).map_err(|error| error.to_string())?;
+        let Some(standing) = self.standing(slot, cid, Seq(event.seq)) else {
+            return Err(format!("it holds {event:?}, of which there is nothing"));
+        };
+        let author_profile_version = event.author_profile_version;
+        let as_sent = || {
+            self.fact_of(&v1::Event {
+                author_profile_version: standing.author_profile_version,
+                ..event.clone()
+            })
+        };
+        if (v1::Event { author_profile_version, ..standing.clone() }) != *event
+            && (is_told || as_sent().is_err())
+        {
+            return Err(format!("it holds {event:?}, and {standing:?} stands"));
         }
-        self.may_be_shown(account, &self.told[&(slot, N(event.n))]).map_err(|(_, how)| how)
+        self.may_be_shown(account, &standing, N(u64::MAX)).map_err(|(_, how)| how)
     }
 }
 
@@ -392,6 +424,14 @@ fn has_taken(session: &Session, account: AccountId, fact: &anser_model::Conversa
         return matches!(fact.change, Change::Entered { .. } | Change::CredentialsRaised { .. });
     };
     match (&fact.change, fact.seq) {
+        (Change::Recalled { stands }, Some(seq)) => {
+            let target = stands.seq.map_or(0, |seq| seq.0);
+            let shown = |event: &v1::Event| match &event.change {
+                Some(v1::event::Change::Message(message)) => event.seq != target || message.recalled,
+                _ => true,
+            };
+            seen.seq() >= seq.0 && seen.facts().all(shown)
+        }
         (_, Some(seq)) => seen.seq() >= seq.0,
         (Change::ReadUpTo { member, seq, .. }, None) if *member == account => seen.mark() >= seq.0,
         // Of somebody who has left, a mark is no news any more.
@@ -408,6 +448,7 @@ pub(super) fn summary(fact: &anser_model::ConversationFact) -> String {
             let text: String = message.text.chars().take(16).collect();
             format!("{text:?}")
         }
+        Change::Recalled { stands } => format!("Recalled {{ seq: {:?} }}", stands.seq),
         other => format!("{other:?}"),
     };
     format!("{} in {} {seq}: {what}", fact.author, fact.cid)

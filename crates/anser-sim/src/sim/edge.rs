@@ -34,8 +34,8 @@ pub(super) struct Edge {
     pub life: u32,
     seats: BTreeMap<u64, Seat>,
     accounts: BTreeMap<AccountId, BTreeSet<u64>>,
-    /// Which core serves a slot, and from which n on.
-    owners: BTreeMap<Slot, (N, usize)>,
+    /// Which core serves a slot, as far as it can be reached, and from which n on.
+    owners: BTreeMap<Slot, (N, Option<usize>)>,
     /// Counts the sessions of all lives.
     next_session: u64,
 }
@@ -237,23 +237,18 @@ impl World {
         link.up = false;
         link.epoch += 1;
         self.note(format_args!("edge {edge} and core {node} lose each other"));
+        for (_, owner) in self.edges[edge].owners.values_mut() {
+            *owner = owner.filter(|&owner| owner != node);
+        }
         // A core forgets whom an edge held that it lost, an edge asks again.
         let accounts: Vec<AccountId> = self.edges[edge].accounts.keys().copied().collect();
         for account in accounts {
             self.route(node, edge, account, false);
         }
-        let shell = self.shell(edge);
-        let mut touched = Vec::new();
-        for (&session, seat) in &mut self.edges[edge].seats {
-            // What it waits for may have been lost on the way.
-            if seat.session.is_busy() {
-                touched.push(session);
-            }
-        }
-        drop(shell);
-        for session in touched {
-            self.close_seat(edge, session);
-        }
+        // What a session waits for may have been lost on the way.
+        let busy = self.edges[edge].seats.iter().filter(|(_, seat)| seat.session.is_busy());
+        let busy: Vec<u64> = busy.map(|(&session, _)| session).collect();
+        busy.into_iter().for_each(|session| self.close_seat(edge, session));
         self.link_later(edge, node);
     }
 
@@ -392,7 +387,7 @@ impl World {
         if known.is_some_and(|(n, _)| n > from) {
             return;
         }
-        self.edges[id].owners.insert(slot, (from, node));
+        self.edges[id].owners.insert(slot, (from, Some(node)));
         self.note(format_args!(
             "edge {id} takes core {node} for the owner of slot {slot} from n {from}, hole {hole}"
         ));
@@ -411,8 +406,8 @@ impl World {
 
     fn edge_owner(&mut self, id: usize, slot: Slot) -> usize {
         match self.edges[id].owners.get(&slot) {
-            Some(&(_, node)) => node,
-            None => self.owner(slot),
+            Some(&(_, Some(node))) => node,
+            Some((_, None)) | None => self.owner(slot),
         }
     }
 

@@ -12,6 +12,7 @@ use anser_core::ports::log::{AppendError, LogError, SlotHead};
 use anser_core::record::Record;
 use anser_model::{Command, N, Refusal, Reign, Slot, UnixMillis};
 
+use super::agenda::Happening;
 use super::edge::ToEdge;
 use super::plan::Shape;
 use super::world::{BEGINNING, SLOT_KEY, TIMELINE, World};
@@ -38,7 +39,9 @@ pub(super) struct Node {
     pub clock_off_ms: i64,
     /// How much faster its monotonic clock runs, in millionths.
     pub drift: i64,
-    pub stands_still_until: u64,
+    stands_still_until: u64,
+    /// What waits until it goes on, in order.
+    held_up: Vec<Happening>,
     pub no_log_until: u64,
     /// Records of the coming group commit (one machine).
     committing: Vec<(Slot, u64, Record)>,
@@ -69,6 +72,7 @@ impl Node {
             clock_off_ms: 0,
             drift,
             stands_still_until: 0,
+            held_up: Vec::new(),
             no_log_until: 0,
             committing: Vec::new(),
         }
@@ -97,6 +101,7 @@ impl World {
         node.up = true;
         node.life += 1;
         node.stands_still_until = 0;
+        node.held_up.clear();
         let life = node.life;
         self.note(format_args!("core {id} starts"));
         self.tick_node(id, life);
@@ -347,6 +352,13 @@ impl World {
             Effect::Deposed { .. } => {
                 self.note(format_args!("core {id} is deposed from slot {slot}"));
                 self.nodes[id].rulers.remove(&slot);
+                // By one who was told earlier and came late: it takes the slot back.
+                let wait = 500 + self.chance.below(2_000);
+                self.on_node(id, life, wait, move |world| {
+                    if world.owner(slot) == id && !world.nodes[id].rulers.contains_key(&slot) {
+                        world.rule(id, slot);
+                    }
+                });
             }
             Effect::Outdated => {
                 self.nodes[id].rulers.remove(&slot);
@@ -593,12 +605,33 @@ impl World {
             if !node.up || node.life != life {
                 return;
             }
-            if node.stands_still_until > world.now {
-                let wait = node.stands_still_until - world.now;
-                return world.on_node(id, life, wait, then);
+            if node.stands_still_until > 0 {
+                return world.nodes[id].held_up.push(Box::new(then));
             }
             then(world);
         });
+    }
+
+    /// A core stands still: what comes to it waits.
+    pub(super) fn stand_still(&mut self, id: usize, ms: u64) {
+        let until = self.now + ms;
+        self.nodes[id].stands_still_until = until;
+        self.after(ms, move |world| {
+            if world.nodes[id].stands_still_until == until {
+                world.go_on(id);
+            }
+        });
+    }
+
+    /// It goes on, with what waited, in order.
+    pub(super) fn go_on(&mut self, id: usize) {
+        let life = self.nodes[id].life;
+        self.nodes[id].stands_still_until = 0;
+        for happening in std::mem::take(&mut self.nodes[id].held_up) {
+            if self.nodes[id].up && self.nodes[id].life == life {
+                happening(self);
+            }
+        }
     }
 
     /// A question of the world itself to the home of somebody.

@@ -142,7 +142,9 @@ pub fn story(plan: &Plan) -> String {
     let concerns = |line: &&String| {
         line.contains("BROKEN") || named.iter().any(|name| mentions(line, name)) || is_about_processes(line)
     };
-    let lines: Vec<&String> = outcome.lines.iter().filter(concerns).collect();
+    let mut lines: Vec<&String> = outcome.lines.iter().filter(concerns).collect();
+    // What is said again and again is said once.
+    lines.dedup_by_key(|line| line.trim_start().split_once(' ').map(|(_, what)| what));
     for line in &lines[lines.len().saturating_sub(LINES_TOLD)..] {
         let line: String = line.chars().take(300).collect();
         write(&mut told, format_args!("{line}"));

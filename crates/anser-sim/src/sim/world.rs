@@ -69,7 +69,7 @@ pub(super) struct World {
     is_calm: bool,
     /// Once calm, until when all must have converged.
     deadline: Option<u64>,
-    /// Devices that were added to see a fresh load.
+    /// Everybody has come back, and devices were added that load all afresh.
     has_fresh: bool,
     pub deeds: BTreeMap<u64, Deed>,
     pub audit: Auditor,
@@ -345,7 +345,7 @@ impl World {
                 self.take_over_from(node, step.seed);
                 self.after(ms, move |world| world.start_again(node));
             }
-            What::Pause(node, ms) => self.nodes[node].stands_still_until = self.now + ms,
+            What::Pause(node, ms) => self.stand_still(node, ms),
             What::NodeClock(node, ms) => self.nodes[node].clock_off_ms += ms,
             What::KillEdge(edge, ms) => {
                 self.stop_edge(edge);
@@ -455,7 +455,7 @@ impl World {
         self.links.values_mut().for_each(|link| link.cut_until = 0);
         for node in 0..self.nodes.len() {
             self.nodes[node].no_log_until = 0;
-            self.nodes[node].stands_still_until = 0;
+            self.go_on(node);
         }
         if let Some(machine) = self.machine.as_ref().filter(|machine| machine.is_open())
             && machine.disk().struck().is_some()
@@ -488,7 +488,7 @@ impl World {
             }
             return self.after(LOOK_MS, World::look);
         }
-        self.audit_rest();
+        self.audit_rest(self.has_fresh);
         if self.breach.is_some() {
             return;
         }
@@ -496,8 +496,12 @@ impl World {
             self.deadline = Some(0);
             return;
         }
-        // The same by a fresh load of everything.
+        // The same by a fresh load of everything, and for those who come back with what they had.
         self.has_fresh = true;
+        for device in 0..self.devices.len() {
+            self.switch_off(device, false);
+            self.switch_on(device);
+        }
         for account in self.accounts.clone() {
             self.devices.push(Device::new(account, DeviceId(9)));
             self.switch_on(self.devices.len() - 1);
