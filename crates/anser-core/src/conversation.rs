@@ -286,6 +286,7 @@ impl Conversation {
             }
             Change::RoleSet { member, role } => self.set_role(*member, *role, touched),
             Change::Renamed { title } => self.shared.title.clone_from(title),
+            Change::Recalled { .. } => self.recall(stored, touched),
             Change::ReadUpTo { member: account, seq, ordinal } => {
                 touched.shared = self.shared.kind == Some(ConversationKind::Direct);
                 if let Some(member) = self.members.get_mut(account) {
@@ -307,6 +308,28 @@ impl Conversation {
                     let known = self.shared.home.devices.entry(*device).or_default();
                     *known = (*known).max(*version);
                 }
+            }
+        }
+    }
+
+    /// The body of the recalled message goes from every copy. Former members who may see the message are
+    /// concerned as well: nothing else would ever tell them that what they hold is void.
+    fn recall(&mut self, stored: &Arc<StoredFact>, touched: &mut Touched) {
+        let recalled = stored.rewritten().expect("called for a recall");
+        let seq = recalled.fact.seq.expect("a message is sequenced");
+        let recall = recalled.fact.recalled.expect("what a recall leaves says so");
+        assert_eq!(Some(recall.by), stored.fact.seq, "a message names the fact that recalled it");
+        assert!(seq < recall.by && recall.n < stored.n, "a message is recalled after it was sent");
+        let replace = |copy: &mut Option<Arc<StoredFact>>| {
+            if let Some(copy) = copy.as_mut().filter(|copy| copy.fact.seq == Some(seq)) {
+                *copy = recalled.clone();
+            }
+        };
+        replace(&mut self.shared.last_message);
+        for (&account, member) in &mut self.members {
+            if let Some(tombstone) = member.tombstone.as_mut().filter(|_| member.intervals.contains(seq)) {
+                replace(&mut tombstone.last_message);
+                touched.members.push(account);
             }
         }
     }

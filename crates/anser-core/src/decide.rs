@@ -2,20 +2,23 @@
 //!
 //! Idempotency, time and other slots were dealt with before; here are only the rules of conversations.
 
-use anser_model::limits::GROUP_MEMBERS;
+use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationKind, Intent, Ordinal, Refusal, Role, Seq, Timeline,
+    AccountId, Change, Command, ConversationKind, Intent, Refusal, Role, Seq, Timeline, UnixMillis,
 };
 
 use crate::conversation::{Conversation, Member};
+use crate::storage::StoredFact;
 
 /// What a decision may look at besides the conversation.
 #[derive(Debug, Clone, Copy)]
-pub struct Context {
+pub struct Context<'a> {
     /// The history that seqs belong to.
     pub timeline: Timeline,
-    /// The ordinal at the seq that a `ReadUpTo` names, once it is known.
-    pub ordinal_at_mark: Option<Ordinal>,
+    /// The time of what is decided.
+    pub now: UnixMillis,
+    /// The fact at the seq that the command names, where [`fact_wanted`] asked for it.
+    pub named: Option<&'a StoredFact>,
 }
 
 /// The changes that a command makes, in order; the last one answers it. None
@@ -23,7 +26,7 @@ pub struct Context {
 pub fn decide(
     conversation: &Conversation,
     command: &Command,
-    context: Context,
+    context: Context<'_>,
 ) -> Result<Vec<Change>, Refusal> {
     let actor = command.actor.account;
     match &command.intent {
@@ -40,6 +43,7 @@ pub fn decide(
             changes.push(Change::MessageSent(message.clone()));
             Ok(changes)
         }
+        Intent::Recall { seq, timeline } => recall(conversation, actor, *seq, *timeline, context),
         Intent::ReadUpTo { seq, timeline } => read_up_to(conversation, actor, *seq, *timeline, context),
         Intent::CreateGroup { title, members, history_visible } => {
             assert!(conversation.shared.kind.is_none(), "a retried creation is answered as a duplicate");
@@ -117,12 +121,20 @@ pub fn joiners(conversation: &Conversation, command: &Command) -> Vec<AccountId>
     }
 }
 
-/// The seq whose ordinal a command needs to know, if it is not the head's.
-pub fn mark_wanted(conversation: &Conversation, command: &Command) -> Option<Seq> {
-    let Intent::ReadUpTo { seq, .. } = command.intent else { return None };
+/// The seq of the fact that a command has to be decided on, if there is one that its actor may see.
+pub fn fact_wanted(conversation: &Conversation, command: &Command) -> Option<Seq> {
     let member = conversation.members.get(&command.actor.account)?;
-    let moves = seq > member.mark && seq <= member.intervals.newest(conversation.shared.head);
-    (moves && seq != conversation.shared.head).then_some(seq)
+    match command.intent {
+        Intent::ReadUpTo { seq, .. } => {
+            let moves = seq > member.mark && seq <= member.intervals.newest(conversation.shared.head);
+            (moves && seq != conversation.shared.head).then_some(seq)
+        }
+        Intent::Recall { seq, .. } => {
+            let there = seq > Seq(0) && seq <= conversation.shared.head;
+            (there && member.intervals.is_open() && member.intervals.contains(seq)).then_some(seq)
+        }
+        _ => None,
+    }
 }
 
 fn created_by_first_message(command: &Command) -> Result<Change, Refusal> {
@@ -135,12 +147,45 @@ fn created_by_first_message(command: &Command) -> Result<Change, Refusal> {
     Ok(Change::Created { kind, title: String::new(), members, history_visible: true })
 }
 
+fn recall(
+    conversation: &Conversation,
+    actor: AccountId,
+    seq: Seq,
+    timeline: Timeline,
+    context: Context<'_>,
+) -> Result<Vec<Change>, Refusal> {
+    if timeline != context.timeline {
+        return Err(Refusal::ForeignTimeline);
+    }
+    let member = require_member(conversation, actor)?;
+    // What is not there, what may not be seen and what is no message are told alike.
+    let target = context.named.ok_or(Refusal::NotFound)?;
+    assert_eq!(target.fact.seq, Some(seq), "the fact that was asked for is prefetched");
+    if !matches!(target.fact.change, Change::MessageSent(_)) {
+        return Err(Refusal::NotFound);
+    }
+    let any = member.role >= Role::Admin && conversation.shared.kind == Some(ConversationKind::Group);
+    if !any && target.fact.author != actor {
+        return Err(Refusal::NotAllowed("one recalls one's own messages; admins and the owner any"));
+    }
+    // A retry was answered before this: it is another command, which has nothing to do and leaves no fact.
+    if target.fact.recalled.is_some() {
+        return Err(Refusal::NotAllowed("the message was recalled already"));
+    }
+    let age_ms = context.now.0.saturating_sub(target.fact.at.0);
+    if !any && age_ms > RECALL_WINDOW_MS {
+        return Err(Refusal::RecallTooLate { age_ms });
+    }
+    let by = conversation.shared.head.next();
+    Ok(vec![Change::Recalled { stands: Box::new(target.fact.without_body(target.n, by)) }])
+}
+
 fn read_up_to(
     conversation: &Conversation,
     actor: AccountId,
     seq: Seq,
     timeline: Timeline,
-    context: Context,
+    context: Context<'_>,
 ) -> Result<Vec<Change>, Refusal> {
     if timeline != context.timeline {
         return Err(Refusal::ForeignTimeline);
@@ -156,7 +201,7 @@ fn read_up_to(
     let ordinal = if seq == conversation.shared.head {
         conversation.shared.ordinal
     } else {
-        context.ordinal_at_mark.expect("the ordinal at a mark inside is prefetched")
+        context.named.expect("the fact at a mark inside is prefetched").fact.ordinal
     };
     Ok(vec![Change::ReadUpTo { member: actor, seq, ordinal }])
 }
@@ -267,7 +312,7 @@ mod tests {
             let send = |mention_all| {
                 let intent = Intent::Send(Message { mention_all, ..Message::default() });
                 let command = Command { actor, cid, peer: Some(peer), client_id: None, intent };
-                let context = Context { timeline: Timeline(1), ordinal_at_mark: None };
+                let context = Context { timeline: Timeline(1), now: UnixMillis(0), named: None };
                 decide(&Conversation::vacant(cid), &command, context)
             };
             assert!(matches!(send(true), Err(Refusal::WrongKind(_))));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anser_model::change::CommandKey;
 use anser_model::{
     AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, DeviceId, Fact, Message,
-    N, Ordinal, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
+    N, Ordinal, Recall, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -24,6 +24,21 @@ pub struct StoredFact {
     pub fact: ConversationFact,
     /// As recorded, without n and slot, which follow from where it stands.
     pub encoded: Bytes,
+}
+
+impl StoredFact {
+    /// An earlier fact as it stands from this one on, under this one's n: what replaces it in memory, in
+    /// every copy and in its row.
+    pub fn rewritten(&self) -> Option<Arc<StoredFact>> {
+        let Change::Recalled { stands } = &self.fact.change else { return None };
+        let (fact, encoded) = (stands.as_ref().clone(), encode_fact(stands));
+        Some(Arc::new(StoredFact { n: self.n, slot: self.slot, fact, encoded }))
+    }
+
+    /// n of the fact itself, whatever has rewritten it since.
+    pub fn first_n(&self) -> N {
+        self.fact.recalled.map_or(self.n, |recall| recall.n)
+    }
 }
 
 /// What is stored cannot be read.
@@ -66,7 +81,9 @@ struct FactSchema {
     seq: u64,
     #[prost(uint64, tag = "9")]
     ordinal: u64,
-    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 40, 41")]
+    #[prost(message, optional, tag = "10")]
+    recalled: Option<RecallSchema>,
+    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 40, 41")]
     change: Option<ChangeSchema>,
 }
 
@@ -90,6 +107,8 @@ enum ChangeSchema {
     Entered(EnteredSchema),
     #[prost(message, tag = "28")]
     CredentialsRaised(CredentialsRaisedSchema),
+    #[prost(message, tag = "29")]
+    Recalled(RecalledSchema),
     #[prost(fixed64, tag = "40")]
     SlotOpened(u64),
     #[prost(bool, tag = "41")]
@@ -182,6 +201,21 @@ struct CredentialsRaisedSchema {
     device_version: u64,
 }
 
+#[derive(Clone, PartialEq, prost::Message)]
+struct RecallSchema {
+    #[prost(uint64, tag = "1")]
+    by: u64,
+    #[prost(uint64, tag = "2")]
+    n: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RecalledSchema {
+    /// The message as it stands from now on: a fact of its own, encoded.
+    #[prost(bytes = "bytes", tag = "1")]
+    stands: Bytes,
+}
+
 pub(crate) fn kind_number(kind: ConversationKind) -> u32 {
     match kind {
         ConversationKind::Direct => 1,
@@ -236,6 +270,7 @@ pub fn encode_fact(fact: &ConversationFact) -> Bytes {
         request_hash: fact.command.map_or(0, |key| key.request_hash),
         seq: fact.seq.map_or(0, |seq| seq.0),
         ordinal: fact.ordinal.0,
+        recalled: fact.recalled.map(|recall| RecallSchema { by: recall.by.0, n: recall.n.0 }),
         change: Some(change_schema(&fact.change)),
     };
     schema.encode_to_vec().into()
@@ -287,11 +322,13 @@ fn change_schema(change: &Change) -> ChangeSchema {
                 device_version: device.map_or(0, |(_, version)| version),
             })
         }
+        Change::Recalled { stands } => ChangeSchema::Recalled(RecalledSchema { stands: encode_fact(stands) }),
     }
 }
 
 fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
     Ok(match schema {
+        ChangeSchema::Recalled(recalled) => Change::Recalled { stands: Box::new(stands_from(&recalled)?) },
         ChangeSchema::Created(created) => Change::Created {
             kind: kind_from(created.kind)?,
             title: created.title,
@@ -339,6 +376,16 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
     })
 }
 
+/// What a recall leaves of its message. The kinds are looked at before anything inside is read.
+fn stands_from(recalled: &RecalledSchema) -> Result<ConversationFact, StorageError> {
+    let schema = FactSchema::decode(recalled.stands.clone())?;
+    if !matches!(schema.change, Some(ChangeSchema::MessageSent(_))) || schema.recalled.is_none() {
+        return Err(StorageError::Impossible("recall"));
+    }
+    let Fact::Conversation(fact) = fact_from(schema)? else { unreachable!("a message is no slot's fact") };
+    Ok(fact)
+}
+
 /// The recorded form of a slot's fact.
 pub fn encode_slot_fact(fact: &SlotFact) -> Bytes {
     let (at, change) = match fact {
@@ -350,7 +397,10 @@ pub fn encode_slot_fact(fact: &SlotFact) -> Bytes {
 
 /// Reads a recorded fact.
 pub fn decode_fact(bytes: &Bytes) -> Result<Fact, StorageError> {
-    let schema = FactSchema::decode(bytes.clone())?;
+    fact_from(FactSchema::decode(bytes.clone())?)
+}
+
+fn fact_from(schema: FactSchema) -> Result<Fact, StorageError> {
     let change = schema.change.ok_or(StorageError::UnknownKind)?;
     let at = UnixMillis(schema.at);
     if let ChangeSchema::SlotOpened(after) = change {
@@ -371,6 +421,10 @@ pub fn decode_fact(bytes: &Bytes) -> Result<Fact, StorageError> {
     if change.is_sequenced() != (schema.seq != 0) {
         return Err(StorageError::Impossible("seq"));
     }
+    let recalled = schema.recalled.map(|recall| Recall { by: Seq(recall.by), n: N(recall.n) });
+    if recalled.is_some() && !matches!(change, Change::MessageSent(_)) {
+        return Err(StorageError::Impossible("recall"));
+    }
     Ok(Fact::Conversation(ConversationFact {
         cid: ConversationId(cid),
         at: UnixMillis(schema.at),
@@ -380,6 +434,7 @@ pub fn decode_fact(bytes: &Bytes) -> Result<Fact, StorageError> {
         command,
         seq: (schema.seq != 0).then_some(Seq(schema.seq)),
         ordinal: Ordinal(schema.ordinal),
+        recalled,
         change,
     }))
 }
@@ -417,7 +472,14 @@ pub(crate) mod tests {
     use super::*;
 
     /// One of every kind, with every field set to something that shows.
-    pub(crate) fn one_of_each() -> Vec<Change> {
+    fn one_of_each() -> Vec<Change> {
+        let mut all = one_of_each_of_version_1();
+        let sent = ConversationFact { seq: Some(Seq(11)), ..fact_of(all[1].clone()) };
+        all.push(Change::Recalled { stands: Box::new(sent.without_body(N(30), Seq(12))) });
+        all
+    }
+
+    fn one_of_each_of_version_1() -> Vec<Change> {
         vec![
             Change::Created {
                 kind: ConversationKind::Group,
@@ -462,6 +524,7 @@ pub(crate) mod tests {
             }),
             seq: sequenced.then_some(Seq(12)),
             ordinal: Ordinal(10),
+            recalled: None,
             change,
         }
     }
@@ -481,17 +544,36 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn facts_of_the_first_release_stay_readable() {
-        let written: Vec<String> = one_of_each()
-            .into_iter()
-            .map(|change| encode_fact(&fact_of(change)).iter().map(|byte| format!("{byte:02x}")).collect())
-            .collect();
-        let golden = include_str!("../tests/golden/facts_v1.hex");
-        assert_eq!(
-            written.join("\n"),
-            golden.trim_end(),
-            "the storage schema changed: readers of old logs break"
-        );
+    fn facts_of_every_release_stay_readable() {
+        let hex = |fact: &ConversationFact| -> String {
+            encode_fact(fact).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let check = |written: Vec<String>, golden: &str| {
+            let written = written.join("\n");
+            assert_eq!(written, golden.trim_end(), "the storage schema changed: readers of old logs break");
+        };
+        let first = one_of_each_of_version_1().into_iter().map(|change| hex(&fact_of(change)));
+        check(first.collect(), include_str!("../tests/golden/facts_v1.hex"));
+        let later = &one_of_each()[one_of_each_of_version_1().len()..];
+        let Change::Recalled { stands } = &later[0] else { panic!("the first of the later kinds") };
+        let recall = vec![hex(&fact_of(later[0].clone())), hex(stands)];
+        check(recall, include_str!("../tests/golden/facts_recall.hex"));
+    }
+
+    #[test]
+    fn a_recall_of_anything_but_a_message_is_impossible() {
+        let sent = fact_of(one_of_each_of_version_1()[1].clone());
+        let recalled = |stands: ConversationFact| {
+            decode_fact(&encode_fact(&fact_of(Change::Recalled { stands: Box::new(stands) })))
+        };
+        assert!(recalled(sent.without_body(N(1), Seq(12))).is_ok());
+        let renamed = fact_of(Change::Renamed { title: "a".into() });
+        let marked = ConversationFact { recalled: Some(Recall { by: Seq(12), n: N(1) }), ..renamed.clone() };
+        let twice = fact_of(Change::Recalled { stands: Box::new(sent.without_body(N(1), Seq(12))) });
+        let twice = ConversationFact { recalled: Some(Recall { by: Seq(12), n: N(1) }), ..twice };
+        for impossible in [sent, renamed, marked, twice] {
+            assert_eq!(recalled(impossible), Err(StorageError::Impossible("recall")));
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use anser_model::limits::{
     PAGE_MESSAGES, TITLE_BYTES,
 };
 use anser_model::{
-    AccountId, Actor, Change, ClientId, Command, ConversationId, ConversationKind, Intent, Message, Refusal,
-    Role, Seq, Timeline,
+    AccountId, Actor, Change, ClientId, Command, ConversationId, ConversationKind, Intent, Message, N,
+    Refusal, Role, Seq, Timeline,
 };
 use anser_proto::v1::{self, client_frame::Request};
 use anser_proto::{ErrorCode, wire};
@@ -80,6 +80,9 @@ fn message_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
     if message.kind.is_empty() {
         return Err(bad("message.kind", "\"text\" or the name of another kind"));
     }
+    if message.recalled {
+        return Err(bad("message.recalled", "one says something first; recall takes it back"));
+    }
     within("message.kind", message.kind.len(), MESSAGE_KIND_BYTES)?;
     within("message.text", message.text.len(), MESSAGE_TEXT_BYTES)?;
     within("message.body", message.body.len(), MESSAGE_BODY_BYTES)?;
@@ -135,6 +138,12 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
             let intent = Intent::Send(message_of(send.message)?);
             Ok(Wanted::Command(Command { actor, cid, peer, client_id, intent }))
         }
+        Request::Recall(recall) => {
+            let (cid, _) = target(account, "in", recall.r#in)?;
+            let client_id = Some(client_id_of(&recall.client_id)?);
+            let intent = Intent::Recall { seq: Seq(recall.seq), timeline: Timeline(recall.timeline) };
+            Ok(Wanted::Command(Command { actor, cid, peer: None, client_id, intent }))
+        }
         Request::ReadUpTo(read) => {
             let (cid, peer) = target(account, "in", read.r#in)?;
             let intent = Intent::ReadUpTo { seq: Seq(read.seq), timeline: Timeline(read.timeline) };
@@ -168,22 +177,31 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
         Request::Rename(rename) => {
             in_group(&rename.cid, &rename.client_id, Intent::Rename(title_of(rename.title)?))
         }
-        Request::GetPage(page) => {
-            let (cid, _) = target(account, "in", page.r#in)?;
-            if page.limit == 0 || page.limit as usize > PAGE_MESSAGES {
-                return Err(bad("limit", &format!("1 to {PAGE_MESSAGES}, not {}", page.limit)));
-            }
-            let after = (page.after_seq != 0 || page.from_oldest).then_some(Seq(page.after_seq));
-            let before = (page.before_seq != 0).then_some(Seq(page.before_seq));
-            let limit = page.limit as usize;
-            Ok(Wanted::Query(cid, Query::Page { account, cid, after, before, limit }))
-        }
+        Request::GetPage(page) => page_of(account, page),
         Request::GetMembers(members) => {
             let cid = cid_of("cid", &members.cid)?;
             Ok(Wanted::Query(cid, Query::Members { account, cid }))
         }
         other => Ok(Wanted::Other(other)),
     }
+}
+
+fn page_of(account: AccountId, page: v1::GetPage) -> Result<Wanted, v1::Error> {
+    let (cid, _) = target(account, "in", page.r#in)?;
+    if page.limit == 0 || page.limit as usize > PAGE_MESSAGES {
+        return Err(bad("limit", &format!("1 to {PAGE_MESSAGES}, not {}", page.limit)));
+    }
+    let span = page.before_seq.saturating_sub(page.after_seq.saturating_add(1));
+    if page.changed_after_n != 0 && (page.before_seq == 0 || span > u64::from(page.limit)) {
+        let right = format!("before_seq is given, and no more than {} seqs lie between", page.limit);
+        return Err(bad("changed_after_n", &right));
+    }
+    // What changed is told from the oldest on.
+    let from_oldest = page.after_seq != 0 || page.from_oldest || page.changed_after_n != 0;
+    let after = from_oldest.then_some(Seq(page.after_seq));
+    let before = (page.before_seq != 0).then_some(Seq(page.before_seq));
+    let (changed_after, limit) = (N(page.changed_after_n), page.limit as usize);
+    Ok(Wanted::Query(cid, Query::Page { account, cid, after, before, changed_after, limit }))
 }
 
 /// The accounts that a command names and that must exist for it to make sense.
@@ -200,6 +218,7 @@ pub fn error(refusal: &Refusal) -> v1::Error {
     let (code, retry_after_ms) = match refusal {
         Refusal::NotFound => (ErrorCode::NotFound, 0),
         Refusal::NotAllowed(_) => (ErrorCode::NotAllowed, 0),
+        Refusal::RecallTooLate { .. } => (ErrorCode::RecallTooLate, 0),
         Refusal::NoLongerMember => (ErrorCode::NoLongerMember, 0),
         Refusal::AlreadyMember => (ErrorCode::AlreadyMember, 0),
         Refusal::NoSuchMember(_) => (ErrorCode::NotFound, 0),
@@ -238,6 +257,7 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
             mentions: numbers(&message.mentions),
             mention_all: message.mention_all,
             uncounted: message.uncounted,
+            recalled: fact.recalled.is_some(),
         }),
         Change::MembersAdded { members, visible_from: _ } => {
             Wire::MembersAdded(v1::MembersAdded { members: numbers(members) })
@@ -251,6 +271,9 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
             Wire::RoleSet(v1::RoleSet { member: member.0, role: role_number(*role) as i32 })
         }
         Change::Renamed { title } => Wire::Renamed(v1::Renamed { title: title.clone() }),
+        Change::Recalled { stands } => {
+            Wire::Recalled(v1::Recalled { seq: stands.seq.map_or(0, |seq| seq.0) })
+        }
         Change::ReadUpTo { member, seq, ordinal } => {
             Wire::MarkMoved(v1::MarkMoved { member: member.0, seq: seq.0, ordinal: ordinal.0 })
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anser_core::ports::history::{FactRow, History, HistoryBatch, HistoryRange, KeyRow};
 use anser_core::ports::{PortFuture, StoreError};
-use anser_model::{ConversationId, N, Seq, Slot};
+use anser_model::{ConversationId, N, Seq, Slot, planted};
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, Transaction};
 
@@ -35,6 +35,10 @@ const PUT_FACT: &str = "
     INSERT INTO fact (slot, cid, seq, n, fact, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (slot, cid, seq) DO UPDATE SET n = excluded.n, fact = excluded.fact, crc = excluded.crc
     WHERE excluded.n >= n";
+
+/// Without the guard that a late flush runs into: only for the bug that is planted here.
+const PUT_FACT_ANYHOW: &str =
+    "INSERT OR REPLACE INTO fact (slot, cid, seq, n, fact, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const PUT_KEY: &str = "
     INSERT INTO key (day, slot, key, n, seq, request_hash, crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -136,7 +140,8 @@ fn fold(transaction: &Transaction<'_>, batch: &HistoryBatch) -> Result<(), Fault
         return Ok(());
     }
     let slot = batch.slot.0;
-    let mut put = transaction.prepare_cached(PUT_FACT)?;
+    let put = if planted!(LateFlushUndoesRecall) { PUT_FACT_ANYHOW } else { PUT_FACT };
+    let mut put = transaction.prepare_cached(put)?;
     for row in &batch.facts {
         let (seq, n) = (counted(row.seq.0), counted(row.n.0));
         put.execute((slot, row.cid.0, seq, n, &row.fact[..], fact_checksum(row)))?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::client_id::ClientId;
-use crate::ids::{AccountId, ConversationId, DeviceId, Ordinal, Reign, Seq, Slot};
+use crate::ids::{AccountId, ConversationId, DeviceId, N, Ordinal, Reign, Seq, Slot};
 use crate::time::UnixMillis;
 
 /// One entry of a slot's log; its n follows from where it stands.
@@ -54,8 +54,47 @@ pub struct ConversationFact {
     pub seq: Option<Seq>,
     /// Countable messages of the conversation up to and with this fact.
     pub ordinal: Ordinal,
+    /// The recall that took this message's body away, if one did. No fact is decided with it: it comes
+    /// into the fact's row, and into every copy, by the recall.
+    pub recalled: Option<Recall>,
     /// What changed.
     pub change: Change,
+}
+
+impl ConversationFact {
+    /// The message of this fact as it stands once the fact at seq `by` has recalled it: that it was sent,
+    /// when, by whom and of which kind remains, and nothing of what it said. `n` is the message's own.
+    ///
+    /// # Panics
+    /// When this fact is no message, or was recalled before.
+    pub fn without_body(&self, n: N, by: Seq) -> ConversationFact {
+        let Change::MessageSent(message) = &self.change else { panic!("only a message is recalled") };
+        assert!(self.recalled.is_none(), "a message is recalled once");
+        let (kind, uncounted) = (message.kind.clone(), message.uncounted);
+        let change = Change::MessageSent(Message { kind, uncounted, ..Message::default() });
+        // Named one by one: cloning the rest would copy the body first.
+        ConversationFact {
+            cid: self.cid,
+            at: self.at,
+            author: self.author,
+            device: self.device,
+            author_profile_version: self.author_profile_version,
+            command: self.command,
+            seq: self.seq,
+            ordinal: self.ordinal,
+            recalled: Some(Recall { by, n }),
+            change,
+        }
+    }
+}
+
+/// What a recalled message remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recall {
+    /// The seq of the fact that recalled it.
+    pub by: Seq,
+    /// n of the message itself: wherever it stands, it stands under the n of the recall.
+    pub n: N,
 }
 
 /// What idempotency remembers of a command.
@@ -132,6 +171,11 @@ pub enum Change {
     Renamed {
         /// The new title.
         title: String,
+    },
+    /// A message was recalled. Sequenced.
+    Recalled {
+        /// The message as it stands from now on, in every row and every copy: without its body.
+        stands: Box<ConversationFact>,
     },
     /// A member has read up to a seq. Register: the largest wins.
     ReadUpTo {

@@ -40,6 +40,14 @@ pub struct Command {
 pub enum Intent {
     /// Say something.
     Send(Message),
+    /// Take a message back: one's own, within [`RECALL_WINDOW_MS`](crate::limits::RECALL_WINDOW_MS),
+    /// or, as an admin or the owner of a group, any.
+    Recall {
+        /// Which message.
+        seq: Seq,
+        /// Of which timeline.
+        timeline: Timeline,
+    },
     /// Move one's own read mark.
     ReadUpTo {
         /// Up to which seq.
@@ -103,6 +111,7 @@ impl Intent {
                 let (device, version) = device.map_or((0, 0), |(device, version)| (device.0, version));
                 canonical.tag(10).number(*account_version).number(device).number(version)
             }
+            Intent::Recall { seq, timeline } => canonical.tag(11).number(seq.0).number(timeline.0),
         };
         key.hash128(b"request", &[&canonical.0]) as u64
     }
@@ -164,6 +173,10 @@ mod tests {
             Intent::AddMembers(vec![AccountId(1), AccountId(2)]),
             Intent::AddMembers(vec![AccountId(2), AccountId(1)]),
             Intent::RemoveMember(AccountId(1)),
+            Intent::Recall { seq: Seq(1), timeline: Timeline(1) },
+            Intent::Recall { seq: Seq(2), timeline: Timeline(1) },
+            Intent::Recall { seq: Seq(1), timeline: Timeline(2) },
+            Intent::ReadUpTo { seq: Seq(1), timeline: Timeline(1) },
         ];
         let hashes: std::collections::HashSet<_> = intents.iter().map(|i| i.request_hash(&key)).collect();
         assert_eq!(hashes.len(), intents.len());

@@ -16,6 +16,8 @@ pub const MESSAGE_TEXT_BYTES: usize = 16 * 1024;
 pub const MESSAGE_KIND_BYTES: usize = 64;
 /// People that one message may mention by name.
 pub const MENTIONS_PER_MESSAGE: usize = 64;
+/// How long after it was sent a message may be recalled by its author.
+pub const RECALL_WINDOW_MS: u64 = 2 * 60 * 1000;
 /// Bytes of a conversation's title.
 pub const TITLE_BYTES: usize = 256;
 /// Bytes of one protocol frame.

@@ -1,16 +1,23 @@
 //! Refusals: a command was understood and will not be done, and nothing happened.
 
 use crate::ids::AccountId;
+use crate::limits::RECALL_WINDOW_MS;
 
 /// Why a command is refused. Each maps to one code of the protocol's error catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No such conversation, or none that the asker may know of.
-    #[error("there is no such conversation, or you may not know of it")]
+    /// No such conversation or message, or none that the asker may know of.
+    #[error("there is no such conversation or message, or you may not know of it")]
     NotFound,
     /// The role does not allow it.
     #[error("your role in this conversation does not allow this: {0}")]
     NotAllowed(&'static str),
+    /// A message is older than its author may recall.
+    #[error("the message was sent {age_ms} ms ago, its author may recall it for {} ms", RECALL_WINDOW_MS)]
+    RecallTooLate {
+        /// How long ago it was sent.
+        age_ms: u64,
+    },
     /// The asker was removed or left.
     #[error("you are no longer a member of this conversation")]
     NoLongerMember,

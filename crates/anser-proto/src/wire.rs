@@ -64,6 +64,22 @@ impl v1::Message {
     }
 }
 
+impl v1::Event {
+    /// The message of this event as a server tells it once the fact at `n` has recalled it. What is no
+    /// message, or stands under a later n already, stays as it is; whether it was changed.
+    pub fn recall(&mut self, n: u64) -> bool {
+        match &mut self.change {
+            Some(v1::event::Change::Message(message)) if self.n < n => {
+                let (kind, uncounted) = (std::mem::take(&mut message.kind), message.uncounted);
+                *message = v1::Message { kind, uncounted, recalled: true, ..v1::Message::default() };
+                self.n = n;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 impl v1::ClientFrame {
     /// The client id of the command it carries. None for requests that have none.
     pub fn client_id(&self) -> Option<&Bytes> {
@@ -76,6 +92,7 @@ impl v1::ClientFrame {
             Request::Leave(it) => Some(&it.client_id),
             Request::SetRole(it) => Some(&it.client_id),
             Request::Rename(it) => Some(&it.client_id),
+            Request::Recall(it) => Some(&it.client_id),
             _ => None,
         }
     }

@@ -251,6 +251,11 @@ impl Conversation {
                     self.needs_head = true;
                 }
             }
+            Some(Change::Recalled(recalled)) => {
+                if let Some(last) = self.head.last_message.as_mut().filter(|last| last.seq == recalled.seq) {
+                    last.recall(event.n);
+                }
+            }
             Some(Change::Created(_)) => {}
             // A kind of a newer server: what it did to the head only a head tells.
             None => self.needs_head = true,

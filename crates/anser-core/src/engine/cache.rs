@@ -1,6 +1,6 @@
 //! Conversations in memory: state, recent facts, and what of them is not yet folded.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use anser_model::{AccountId, ClientId, N, Seq, UnixMillis};
@@ -15,6 +15,8 @@ pub(super) struct Cached {
     pub(super) state: Conversation,
     /// Sequenced facts up to the head, without a gap.
     pub(super) recent: VecDeque<Arc<StoredFact>>,
+    /// Older facts as they stand since a later one rewrote them, until the stores hold that.
+    rewritten: BTreeMap<Seq, Arc<StoredFact>>,
     /// Every command that was done after this instant is in `recent`.
     pub(super) complete_since: UnixMillis,
     pub(super) dirty: bool,
@@ -29,6 +31,7 @@ impl Cached {
             complete_since: state.shared.touched_at,
             state,
             recent: VecDeque::new(),
+            rewritten: BTreeMap::new(),
             dirty: false,
             dirty_members: BTreeSet::new(),
             used: 0,
@@ -50,6 +53,15 @@ impl Cached {
             }
             self.recent.push_back(fact.clone());
         }
+        if let Some(stands) = fact.rewritten() {
+            let seq = stands.fact.seq.expect("what is rewritten is sequenced");
+            match self.recent_index(seq) {
+                Some(index) => self.recent[index] = stands,
+                None => {
+                    self.rewritten.insert(seq, stands);
+                }
+            }
+        }
     }
 
     /// The fact that a command under this key became, if it is in memory.
@@ -64,11 +76,17 @@ impl Cached {
         self.recent.front().and_then(|fact| fact.fact.seq).unwrap_or(self.state.shared.head.next())
     }
 
-    /// A fact in memory by its seq.
-    pub(super) fn recent_at(&self, seq: Seq) -> Option<&Arc<StoredFact>> {
-        let from = self.recent_from();
-        let index = seq.0.checked_sub(from.0)?;
-        self.recent.get(index as usize)
+    /// A fact in memory by its seq: as it stands now, whatever the stores still hold of it.
+    pub(super) fn fact_at(&self, seq: Seq) -> Option<&Arc<StoredFact>> {
+        match self.recent_index(seq) {
+            Some(index) => Some(&self.recent[index]),
+            None => self.rewritten.get(&seq),
+        }
+    }
+
+    fn recent_index(&self, seq: Seq) -> Option<usize> {
+        let index = seq.0.checked_sub(self.recent_from().0)? as usize;
+        (index < self.recent.len()).then_some(index)
     }
 
     /// Forgets old facts that the stores hold for every reader.
@@ -81,6 +99,7 @@ impl Cached {
             self.complete_since = self.complete_since.max(oldest.fact.at);
             self.recent.pop_front();
         }
+        self.rewritten.retain(|_, stands| stands.n > forgettable);
     }
 
     /// Whether the stores hold all of it for every reader.

@@ -6,16 +6,17 @@ use std::collections::{BTreeSet, VecDeque};
 use anser_model::change::CommandKey;
 use anser_model::limits::{CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, DAY_MS};
 use anser_model::{
-    AccountId, Actor, ClientId, Command, ConversationId, Fact, Intent, Refusal, Seq, UnixMillis, planted,
+    AccountId, Actor, ClientId, Command, ConversationId, Fact, Intent, Refusal, UnixMillis, planted,
 };
 
 use super::cache::Cached;
 use super::messages::{Accepted, Answer, AskId, Effect, Fetch, Fetched, Wanted, Work};
+use super::queries::FACT_FETCHES;
 use super::{
     ASK_TIMEOUT_MS, ENTERED_KEPT, FetchFor, PARKED_PER_CONVERSATION, PendingAsk, SlotEngine, TAIL_FACTS_MAX,
 };
 use crate::conversation::Conversation;
-use crate::decide::{Context, decide, joiners, mark_wanted};
+use crate::decide::{Context, decide, fact_wanted, joiners};
 use crate::ports::StoreError;
 use crate::ports::history::{FactRow, HistoryRange, KeyRow};
 use crate::rows::conversation_from;
@@ -107,18 +108,21 @@ impl SlotEngine {
         if !missing.is_empty() {
             return Attempt::Wait(work, Need::Entered(missing));
         }
-        let ordinal_at_mark = match mark_wanted(&cached.state, command) {
+        let named = match fact_wanted(&cached.state, command) {
             None => None,
-            Some(seq) => match self.ordinal_at(cached, seq, work.facts.as_deref()) {
-                Ok(ordinal) => Some(ordinal),
-                Err(range) if work.facts.is_none() => return Attempt::Wait(work, Need::Facts(vec![range])),
-                Err(_) => {
+            Some(seq) => match self.fact_at(cached, seq, work.facts.as_deref().unwrap_or_default()) {
+                Some(fact) => Some(fact),
+                None if work.fetches < FACT_FETCHES => {
+                    let range = HistoryRange { cid, low: seq, high: seq, limit: 1, newest_first: false };
+                    return Attempt::Wait(work, Need::Facts(vec![range]));
+                }
+                None => {
                     self.answer(work.reply, Err(Refusal::Unavailable));
                     return Attempt::Done;
                 }
             },
         };
-        let context = Context { timeline: self.config.timeline, ordinal_at_mark };
+        let context = Context { timeline: self.config.timeline, now: self.latest, named: named.as_deref() };
         match decide(&cached.state, command, context) {
             Err(refusal) => self.answer(work.reply, Err(refusal)),
             Ok(changes) => self.carry_out(cid, work, changes),
@@ -176,7 +180,7 @@ impl SlotEngine {
             return LookUp::known(key.request_hash == hash, || Accepted {
                 cid: command.cid,
                 slot: self.config.slot,
-                n: fact.n,
+                n: fact.first_n(),
                 seq: fact.fact.seq,
                 ordinal: fact.fact.ordinal,
                 at: fact.fact.at,
@@ -252,25 +256,6 @@ impl SlotEngine {
             return Err(Refusal::Overloaded);
         }
         Ok(())
-    }
-
-    fn ordinal_at(
-        &self,
-        cached: &Cached,
-        seq: Seq,
-        facts: Option<&[FactRow]>,
-    ) -> Result<anser_model::Ordinal, HistoryRange> {
-        if let Some(fact) = cached.recent_at(seq) {
-            return Ok(fact.fact.ordinal);
-        }
-        let stored = facts.and_then(|rows| rows.iter().find(|row| row.seq == seq));
-        match stored.and_then(|row| decode_fact(&row.fact).ok()) {
-            Some(Fact::Conversation(fact)) => Ok(fact.ordinal),
-            _ => {
-                let cid = cached.state.shared.cid;
-                Err(HistoryRange { cid, low: seq, high: seq, limit: 1, newest_first: false })
-            }
-        }
     }
 
     /// Sets out to get what the first of the parked needs.

@@ -113,6 +113,10 @@ impl SlotEngine {
             let Some(seq) = stored.fact.seq else { continue };
             let cid = stored.fact.cid;
             facts.push(FactRow { cid, seq, n: stored.n, fact: stored.encoded.clone() });
+            if let Some(stands) = stored.rewritten() {
+                let seq = stands.fact.seq.expect("what is rewritten is sequenced");
+                facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone() });
+            }
             if let Some(command) = &stored.fact.command {
                 keys.push(KeyRow {
                     key: self.key_of(cid, stored.fact.author, command.client_id),
@@ -123,7 +127,9 @@ impl SlotEngine {
                 });
             }
         }
-        facts.sort_by_key(|row| (row.cid, row.seq));
+        // One row for each fact, as it stands last: the body of what was recalled meanwhile is never written.
+        facts.sort_by_key(|row| (row.cid, row.seq, std::cmp::Reverse(row.n)));
+        facts.dedup_by_key(|row| (row.cid, row.seq));
         HistoryBatch { slot: self.config.slot, through: self.newest, facts, keys }
     }
 
@@ -181,8 +187,11 @@ impl SlotEngine {
     /// Lets go of recent facts and of conversations that were not used for longest.
     fn forget(&mut self) {
         let forgettable = self.forgettable();
-        for cached in self.conversations.values_mut() {
-            cached.trim(forgettable);
+        for (cid, cached) in &mut self.conversations {
+            // What waits may have been given rows that are older than what it would forget.
+            if !self.parked.contains_key(cid) {
+                cached.trim(forgettable);
+            }
         }
         let excess = self.conversations.len().saturating_sub(self.config.conversations_kept);
         if excess == 0 {

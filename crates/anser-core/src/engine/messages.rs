@@ -167,7 +167,9 @@ pub enum Query {
         after: Option<Seq>,
         /// Only below this.
         before: Option<Seq>,
-        /// At most so many.
+        /// Of these only what was decided, or rewritten, above this n.
+        changed_after: N,
+        /// At most so many, counted before `changed_after` leaves some out.
         limit: usize,
     },
     /// Who is in it.

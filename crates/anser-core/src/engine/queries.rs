@@ -22,8 +22,8 @@ use crate::storage::{StoredFact, decode_stored};
 
 /// Bytes of facts in one page; what is beyond is for the next one.
 pub const PAGE_BYTES: usize = 512 * 1024;
-/// How often a page asks the history before it gives up.
-const FACT_FETCHES: u8 = 4;
+/// How often work asks the history for facts before it gives up.
+pub(super) const FACT_FETCHES: u8 = 4;
 
 /// What of `low..=high` an account may read: the one gate of every read of bodies.
 pub fn authorize(
@@ -88,8 +88,8 @@ impl SlotEngine {
         let cached = &self.conversations[&cid];
         let Wanted::Query(query) = &work.what else { unreachable!("called for queries") };
         let answer = match query {
-            Query::Page { account, after, before, limit, .. } => {
-                match self.page(cid, *account, (*after, *before), *limit, &work) {
+            Query::Page { account, after, before, changed_after, limit, .. } => {
+                match self.page(cid, *account, (*after, *before), *changed_after, *limit, &work) {
                     Ok(answer) => answer,
                     Err(need) => return Attempt::Wait(work, need),
                 }
@@ -125,6 +125,7 @@ impl SlotEngine {
         cid: ConversationId,
         account: AccountId,
         (after, before): (Option<Seq>, Option<Seq>),
+        changed_after: N,
         limit: usize,
         work: &Work,
     ) -> Result<Result<Answer, Refusal>, Need> {
@@ -163,18 +164,20 @@ impl SlotEngine {
                 None => return Ok(Err(Refusal::Unavailable)),
             }
         }
+        facts.retain(|fact| fact.n > changed_after);
         let cut = cut_bytes(&mut facts, after.is_none());
         let page = Page { cid, facts, more: more || cut, slot: self.config.slot, n: self.newest };
         Ok(Ok(Answer::Page(page)))
     }
 
-    fn fact_at(
+    /// A fact as it stands now: memory goes before what the history was asked for, sorted by seq.
+    pub(super) fn fact_at(
         &self,
         cached: &super::cache::Cached,
         seq: Seq,
         stored: &[crate::ports::history::FactRow],
     ) -> Option<Arc<StoredFact>> {
-        if let Some(fact) = cached.recent_at(seq) {
+        if let Some(fact) = cached.fact_at(seq) {
             return Some(fact.clone());
         }
         let row = &stored[stored.binary_search_by_key(&seq, |row| row.seq).ok()?];

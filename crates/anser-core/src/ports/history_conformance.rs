@@ -23,6 +23,7 @@ pub fn check_history(fresh: &mut dyn FnMut() -> Box<dyn HistoryFactory>) {
     an_empty_history_has_256_checkpoints_at_0(&*fresh());
     ranges_are_cut_at_either_end(&*fresh());
     an_older_row_never_overwrites(&*fresh());
+    a_late_flush_undoes_no_recall(&*fresh());
     a_flush_may_be_repeated(&*fresh());
     checkpoints_only_grow_and_survive_reopening(&*fresh());
     a_batch_below_the_checkpoint_changes_nothing(&*fresh());
@@ -130,6 +131,20 @@ fn an_older_row_never_overwrites(factory: &dyn HistoryFactory) {
     let twice = batch(A, 33, vec![fact(1, 7, 33), fact(1, 7, 32)], vec![]);
     flush(&*history, vec![twice]);
     assert_eq!(everything(&*history, A, 1)[2..], [fact(1, 7, 33)]);
+}
+
+fn a_late_flush_undoes_no_recall(factory: &dyn HistoryFactory) {
+    let history = factory.open();
+    let sent = fact(1, 5, 8);
+    flush(&*history, vec![batch(A, 10, vec![sent.clone()], vec![key(9, 7, 8)])]);
+    // The recall stands under its own seq, and writes the row of its message again, without the body.
+    let (gone, recall) = (fact(1, 5, 30), fact(1, 6, 30));
+    flush(&*history, vec![batch(A, 30, vec![gone.clone(), recall.clone()], vec![])]);
+    for through in [10, 30, 31] {
+        flush(&*history, vec![batch(A, through, vec![sent.clone()], vec![])]);
+        assert_eq!(everything(&*history, A, 1), [gone.clone(), recall.clone()], "a flush through {through}");
+    }
+    assert_eq!(keys(&*history, A, &[(7, 9)]), [Some(key(9, 7, 8))], "the command is remembered as it was");
 }
 
 fn a_flush_may_be_repeated(factory: &dyn HistoryFactory) {

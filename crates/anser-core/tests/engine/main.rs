@@ -1,11 +1,13 @@
 //! The slot engine against a naive reading of its own log, under every order and fate of its effects.
 
+mod recall;
 mod world;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anser_core::engine::{Accepted, Answer, Query};
-use anser_core::storage::{decode_fact, split_facts};
+use anser_core::storage::{StoredFact, decode_fact, split_facts};
+use anser_model::limits::PAGE_MESSAGES;
 use anser_model::{
     AccountId, Actor, Change, ClientId, Command, ConversationFact, ConversationId, DeviceId, Fact, Intent,
     Message, N, Refusal, Role, Seq, Slot,
@@ -21,16 +23,31 @@ struct Sent {
     pending: Option<u64>,
 }
 
+/// A page that was asked for while the play goes on.
+struct Read {
+    caller: u64,
+    cid: ConversationId,
+    /// Messages whose recall was acknowledged before.
+    recalled: HashSet<Seq>,
+}
+
 struct Play {
     world: World,
     sent: Vec<Sent>,
+    reads: Vec<Read>,
     groups: Vec<ConversationId>,
     minted: u64,
 }
 
 impl Play {
     fn new(seed: u64, rough: Roughness) -> Self {
-        Play { world: World::new(seed, rough), sent: Vec::new(), groups: Vec::new(), minted: 0 }
+        Play {
+            world: World::new(seed, rough),
+            sent: Vec::new(),
+            reads: Vec::new(),
+            groups: Vec::new(),
+            minted: 0,
+        }
     }
 
     fn person(&mut self) -> AccountId {
@@ -51,8 +68,9 @@ impl Play {
         let other = self.person();
         let group = (!self.groups.is_empty())
             .then(|| self.groups[self.world.dice.roll(self.groups.len() as u64) as usize]);
-        let text = || Intent::Send(Message { kind: "text".into(), text: "hi".into(), ..Message::default() });
-        let (cid, peer, intent) = match (self.world.dice.roll(16), group) {
+        let words = words(self.minted);
+        let text = || Intent::Send(Message { kind: "text".into(), text: words, ..Message::default() });
+        let (cid, peer, intent) = match (self.world.dice.roll(20), group) {
             (0, _) | (_, None) => {
                 let intent = Intent::CreateGroup {
                     title: "g".into(),
@@ -74,6 +92,11 @@ impl Play {
                 return self.send(actor, cid, None, None, Intent::ReadUpTo { seq, timeline: TIMELINE });
             }
             (9..=12, Some(cid)) => (cid, None, text()),
+            (13..=16, Some(cid)) => {
+                let cid = if self.world.dice.one_in(3) { ConversationId::direct(actor, other) } else { cid };
+                let seq = Seq(1 + self.world.dice.roll(20));
+                (cid, None, Intent::Recall { seq, timeline: TIMELINE })
+            }
             _ if actor == other => (ConversationId::of_self(actor), Some(actor), text()),
             _ => (ConversationId::direct(actor, other), Some(other), text()),
         };
@@ -93,6 +116,45 @@ impl Play {
         let command = Command { actor, cid, peer, client_id, intent };
         let caller = self.world.command(command.clone());
         self.sent.push(Sent { command, accepted: None, pending: Some(caller) });
+    }
+
+    /// Reads a page as it stands while other things are under way.
+    fn read(&mut self) {
+        let (account, index) = (self.person(), self.world.dice.roll(self.sent.len() as u64) as usize);
+        let cid = self.sent[index].command.cid;
+        let acknowledged = self.sent.iter().filter(|sent| sent.command.cid == cid && sent.accepted.is_some());
+        let recalled = acknowledged.filter_map(|sent| match sent.command.intent {
+            Intent::Recall { seq, .. } => Some(seq),
+            _ => None,
+        });
+        let recalled = recalled.collect();
+        let query = Query::Page {
+            account,
+            cid,
+            after: None,
+            before: None,
+            changed_after: N(0),
+            limit: PAGE_MESSAGES,
+        };
+        let caller = self.world.query(self.world.key.slot(cid), query);
+        self.reads.push(Read { caller, cid, recalled });
+    }
+
+    /// No page begins with a body whose recall was acknowledged before it was asked for.
+    fn check_reads(&mut self) {
+        for read in std::mem::take(&mut self.reads) {
+            match self.world.answers.remove(&read.caller) {
+                Some(Ok(Answer::Page(page))) => {
+                    let given = page.facts.iter().filter(|fact| fact.fact.recalled.is_none());
+                    for seq in given.filter_map(|fact| fact.fact.seq) {
+                        assert!(!read.recalled.contains(&seq), "{seq} of {} was recalled", read.cid);
+                    }
+                }
+                Some(Ok(other)) => panic!("a page is answered with one, not {other:?}"),
+                Some(Err(_)) => {}
+                None => self.reads.push(read),
+            }
+        }
     }
 
     /// Takes answers in, and asks again where one was lost or says so.
@@ -172,6 +234,44 @@ impl Play {
         }
         ledger
     }
+}
+
+/// What nobody says twice, so that a single byte of it that is left somewhere is found.
+fn words(number: u64) -> String {
+    format!("<said {number}>")
+}
+
+/// A fact as it is to be shown: its n, and what it says if it is a message.
+type Shown = (Seq, N, Option<String>);
+
+/// The sequenced facts of a conversation as they stand in the end. A recalled message says nothing, and
+/// stands under the n of its recall.
+fn standing(facts: &[(N, ConversationFact)]) -> BTreeMap<Seq, Shown> {
+    let mut standing = BTreeMap::new();
+    for (n, fact) in facts {
+        let Some(seq) = fact.seq else { continue };
+        let says = match &fact.change {
+            Change::MessageSent(message) => Some(message.text.clone()),
+            _ => None,
+        };
+        standing.insert(seq, (seq, *n, says));
+        if let Change::Recalled { stands } = &fact.change {
+            let target = stands.seq.expect("sequenced");
+            standing.insert(target, (target, *n, Some(String::new())));
+        }
+    }
+    standing
+}
+
+fn shown(fact: &StoredFact) -> Shown {
+    let says = match &fact.fact.change {
+        Change::MessageSent(message) => {
+            assert_eq!(message.text.is_empty(), fact.fact.recalled.is_some(), "recalled or not: {fact:?}");
+            Some(message.text.clone())
+        }
+        _ => None,
+    };
+    (fact.fact.seq.expect("sequenced"), fact.n, says)
 }
 
 /// What an account may see of a conversation and must be told, read naively off the log.
@@ -255,6 +355,35 @@ fn check(play: &mut Play) {
     for account in (1..=PEOPLE).map(AccountId) {
         check_views(play, &ledger, account);
     }
+    check_nothing_is_left(play, &ledger);
+}
+
+/// What was recalled is in no store any more, nor in any event after its recall.
+fn check_nothing_is_left(play: &Play, ledger: &BTreeMap<ConversationId, Vec<(N, ConversationFact)>>) {
+    for (cid, facts) in ledger {
+        let durable = &play.world.durable[&play.world.key.slot(*cid)];
+        for (n, recall) in facts {
+            let Change::Recalled { stands } = &recall.change else { continue };
+            let sent = facts.iter().find(|(_, fact)| fact.seq == stands.seq).expect("it was sent");
+            let Change::MessageSent(message) = &sent.1.change else { panic!("only messages are recalled") };
+            assert_eq!(*stands.as_ref(), sent.1.without_body(sent.0, recall.seq.expect("sequenced")));
+            let left = durable.stored().find(|bytes| contains(bytes, message.text.as_bytes()));
+            assert_eq!(left, None, "{} of {cid} is left in a store", message.text);
+            let late = play
+                .world
+                .events
+                .iter()
+                .skip_while(|event| event.fact.n != *n || event.fact.fact.cid != *cid);
+            for event in late.filter(|event| event.fact.fact.cid == *cid) {
+                let encoded = &event.fact.encoded;
+                assert!(!contains(encoded, message.text.as_bytes()), "a body after its recall: {event:?}");
+            }
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn check_views(
@@ -290,19 +419,53 @@ fn check_views(
         assert_eq!(Some(&head.seq), naive.visible.last(), "the head is the newest visible");
         assert_eq!(head.mark, naive.mark);
         assert_eq!(head.unread_count, naive.unread, "unread of {account} in {cid}");
-        let mut seen = Vec::new();
-        let mut after = Seq(0);
-        loop {
-            let query = Query::Page { account, cid, after: Some(after), before: None, limit: 7 };
-            let Answer::Page(page) = play.ask(slot, query) else { panic!("a page") };
-            seen.extend(page.facts.iter().map(|fact| fact.fact.seq.expect("sequenced")));
-            after = *seen.last().expect("members see something");
-            if !page.more {
-                break;
-            }
-        }
-        assert_eq!(seen, naive.visible, "pages are the visible facts");
+        let standing = standing(facts);
+        let expected: Vec<Shown> = naive.visible.iter().map(|seq| standing[seq].clone()).collect();
+        let last = standing.range(..=head.seq).rfind(|(_, (_, _, says))| says.is_some());
+        let last = last.filter(|(seq, _)| naive.visible.contains(seq)).map(|(_, shown)| shown);
+        assert_eq!(head.last_message.as_deref().map(shown).as_ref(), last, "the newest message, if visible");
+        let pages = pages(play, slot, account, cid);
+        assert_eq!(pages, expected, "pages are the visible facts");
+        check_changes(play, slot, account, cid, &expected);
     }
+}
+
+/// Everything that an account sees of a conversation, page by page.
+fn pages(play: &mut Play, slot: Slot, account: AccountId, cid: ConversationId) -> Vec<Shown> {
+    let mut seen: Vec<Shown> = Vec::new();
+    loop {
+        let after = Some(seen.last().map_or(Seq(0), |&(seq, ..)| seq));
+        let query = Query::Page { account, cid, after, before: None, changed_after: N(0), limit: 7 };
+        let Answer::Page(page) = play.ask(slot, query) else { panic!("a page") };
+        assert!(!page.facts.is_empty(), "members see something");
+        seen.extend(page.facts.iter().map(|fact| shown(fact)));
+        if !page.more {
+            return seen;
+        }
+    }
+}
+
+/// Who comes back from some n is told of every conversation in which something that it may see stands
+/// otherwise since, and a page tells what.
+fn check_changes(play: &mut Play, slot: Slot, account: AccountId, cid: ConversationId, expected: &[Shown]) {
+    let newest = expected.iter().map(|&(_, n, _)| n.0).max().expect("members see something");
+    let since = N(play.world.dice.roll(newest + 1));
+    let query = Query::Page {
+        account,
+        cid,
+        after: Some(Seq(0)),
+        before: None,
+        changed_after: since,
+        limit: PAGE_MESSAGES,
+    };
+    let Answer::Page(page) = play.ask(slot, query) else { panic!("a page") };
+    let changed: Vec<Shown> = expected.iter().filter(|&&(_, n, _)| n > since).cloned().collect();
+    assert_eq!(page.facts.iter().map(|fact| shown(fact)).collect::<Vec<_>>(), changed);
+    let Answer::Heads { heads, .. } = play.ask(slot, Query::Changes { account, after: since }) else {
+        panic!("a sync answers with heads");
+    };
+    let head = heads.iter().find(|head| head.cid == cid);
+    assert!(changed.is_empty() || head.is_some_and(|head| head.n.0 >= newest), "{account} is told of {cid}");
 }
 
 fn play(seed: u64, rough: Roughness, crash_one_in: u64) -> Play {
@@ -321,6 +484,8 @@ fn play(seed: u64, rough: Roughness, crash_one_in: u64) -> Play {
             play.world.crash(victim);
         }
         play.collect(round % 16 == 15);
+        play.read();
+        play.check_reads();
     }
     play.world.rough = Roughness { append_unknown: 0, append_no_space: 0, store_unavailable: 0 };
     for _ in 0..6 {
@@ -329,6 +494,7 @@ fn play(seed: u64, rough: Roughness, crash_one_in: u64) -> Play {
     }
     play.world.settle();
     play.collect(false);
+    play.check_reads();
     let unanswered: Vec<&Command> =
         play.sent.iter().filter(|sent| sent.pending.is_some()).map(|sent| &sent.command).collect();
     assert!(unanswered.is_empty(), "everything is answered, but not {unanswered:?}");

@@ -67,6 +67,14 @@ impl Durable {
         Ok(())
     }
 
+    /// Everything that the stores hold, as bytes.
+    pub fn stored(&self) -> impl Iterator<Item = &[u8]> {
+        let conversations = self.conversations.values().map(|row| &row.state);
+        let members = self.members.values().map(|row| &row.state);
+        let facts = self.facts.values().map(|row| &row.fact);
+        conversations.chain(members).chain(facts).map(|bytes| &bytes[..])
+    }
+
     fn flush_index(&mut self, batch: IndexBatch) {
         assert!(batch.through >= self.index_through);
         self.index_through = batch.through;

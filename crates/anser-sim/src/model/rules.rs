@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use anser_model::limits::GROUP_MEMBERS;
+use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationKind, Intent, Message, Refusal, Role, Seq, Timeline,
+    AccountId, Change, Command, ConversationFact, ConversationKind, Intent, Message, Recall, Refusal, Role,
+    Seq, Timeline, UnixMillis,
 };
 
 use crate::plain::{Plain, PlainConversation};
@@ -32,8 +33,8 @@ enum Standing {
 const WHY: &str = "";
 
 /// Rules on one command.
-pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline) -> Ruling {
-    let refusal = refusals(plain, command, timeline)
+pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis) -> Ruling {
+    let refusal = refusals(plain, command, timeline, at)
         .into_iter()
         .find_map(|(applies, refusal)| applies.then_some(refusal));
     match refusal {
@@ -46,7 +47,7 @@ pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline) -> Ruli
 }
 
 /// What stands against a command; the first that applies is what it is refused with.
-fn refusals(plain: &Plain, command: &Command, timeline: Timeline) -> Vec<(bool, Refusal)> {
+fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis) -> Vec<(bool, Refusal)> {
     let actor = command.actor.account;
     let conversation = plain.conversation(command.cid).filter(|known| known.kind().is_some());
     let standing = standing(conversation, actor);
@@ -67,6 +68,25 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline) -> Vec<(bool, 
                 Some(_) => vec![stranger, former, to_all],
                 None => vec![(command.peer.is_none(), Refusal::NotFound), to_all],
             }
+        }
+        Intent::Recall { seq, timeline: theirs } => {
+            let seen = plain.may_see(command.cid, actor, *seq);
+            let sent = conversation.and_then(|known| known.standing(*seq)).filter(|_| seen);
+            let sent = sent.filter(|(_, fact)| matches!(fact.change, Change::MessageSent(_)));
+            let any = is_group && matches!(standing, Standing::Present(has) if has >= Role::Admin);
+            let age_ms = sent.as_ref().map_or(0, |(_, fact)| at.0 - fact.at.0);
+            let is = |rule: fn(&ConversationFact, AccountId) -> bool| {
+                sent.as_ref().is_some_and(|(_, fact)| rule(fact, actor))
+            };
+            vec![
+                (*theirs != timeline, Refusal::ForeignTimeline),
+                stranger,
+                former,
+                (sent.is_none(), Refusal::NotFound),
+                (!any && is(|fact, actor| fact.author != actor), Refusal::NotAllowed(WHY)),
+                (is(|fact, _| fact.recalled.is_some()), Refusal::NotAllowed(WHY)),
+                (!any && age_ms > RECALL_WINDOW_MS, Refusal::RecallTooLate { age_ms }),
+            ]
         }
         Intent::ReadUpTo { seq, timeline: theirs } => {
             let newest = newest_seen(conversation, actor);
@@ -112,6 +132,17 @@ fn changes(plain: &Plain, command: &Command) -> Vec<Change> {
     match &command.intent {
         Intent::Send(message) if conversation.is_none() => first_message(actor, peer, message),
         Intent::Send(message) => vec![Change::MessageSent(message.clone())],
+        Intent::Recall { seq, .. } => {
+            let (known, (n, sent)) = conversation
+                .and_then(|known| Some((known, known.fact(*seq)?)))
+                .expect("nothing stands against it");
+            let Change::MessageSent(message) = &sent.change else { return Vec::new() };
+            let left =
+                Message { kind: message.kind.clone(), uncounted: message.uncounted, ..Message::default() };
+            let recalled = Some(Recall { by: known.head().next(), n: *n });
+            let stands = ConversationFact { recalled, change: Change::MessageSent(left), ..sent.clone() };
+            vec![Change::Recalled { stands: Box::new(stands) }]
+        }
         Intent::ReadUpTo { seq, .. } => {
             let known = conversation.expect("a stranger is refused");
             let passes = *seq > known.members()[&actor].mark;
@@ -249,6 +280,7 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NotFound => "not found",
         Refusal::NotAllowed(_) => "not allowed",
+        Refusal::RecallTooLate { .. } => "recall too late",
         Refusal::NoLongerMember => "no longer member",
         Refusal::AlreadyMember => "already member",
         Refusal::NoSuchMember(_) => "no such member",

@@ -43,6 +43,9 @@ impl fmt::Display for Step {
                 let foreign = if *timeline == TIMELINE { "" } else { " of another timeline" };
                 write!(f, "{actor} has read {place} up to seq {seq}{foreign}")
             }
+            Intent::Recall { seq, timeline } => {
+                write!(f, "{actor} recalls {seq} of timeline {timeline} in {place}")
+            }
             Intent::CreateGroup { members, history_visible, .. } => {
                 let past = if *history_visible { "visible" } else { "hidden" };
                 write!(f, "{actor} makes {place} with {}, history {past}", Names(members))
@@ -132,7 +135,8 @@ impl Script {
                 let actor = self.one_who_is_in(known, actor);
                 match self.chance.below(100) {
                     _ if talkative && self.chance.happens(4, 5) => self.say(actor, place),
-                    0..35 => self.read(actor, place, known),
+                    0..25 => self.read(actor, place, known),
+                    25..35 => self.recall(actor, place, known),
                     _ if seek.is_none() && self.chance.happens(3, 4) => self.say(actor, place),
                     35..52 => self.add(actor, place),
                     52..67 => self.remove(actor, place, known),
@@ -305,6 +309,15 @@ impl Script {
         };
         let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
         self.step(actor, place, None, Intent::ReadUpTo { seq: Seq(seq), timeline })
+    }
+
+    fn recall(&mut self, actor: AccountId, place: Place, known: Option<&PlainConversation>) -> Step {
+        let head = known.map_or(0, |known| known.head().0);
+        // Mostly what is young enough for its author.
+        let back = if self.chance.happens(2, 3) { self.chance.below(8) } else { self.chance.below(head + 2) };
+        let seq = Seq((head + 1).saturating_sub(back));
+        let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
+        self.step(actor, place, None, Intent::Recall { seq, timeline })
     }
 
     fn add(&mut self, actor: AccountId, place: Place) -> Step {

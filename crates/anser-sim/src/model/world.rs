@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anser_core::conversation::{Conversation, Head, Touched};
-use anser_core::decide::{Context, decide, joiners, mark_wanted};
+use anser_core::decide::{Context, decide, fact_wanted, joiners};
 use anser_core::ports::index::{ConversationRow, ConversationRows, MemberRow};
 use anser_core::rows::{conversation_from, conversation_row, member_row};
 use anser_core::storage::{StoredFact, decode_stored, encode_fact};
@@ -61,10 +61,11 @@ impl World {
     pub fn step(&mut self, step: &Step) -> Result<Outcome, String> {
         let command = &step.command;
         let state = self.states.entry(command.cid).or_insert_with(|| Conversation::vacant(command.cid));
-        let ruling = rules::rule(&self.plain, command, TIMELINE);
-        let wanted = mark_wanted(state, command);
-        let ordinal_at = |seq| self.plain.conversation(command.cid).map(|known| known.ordinal_at(seq));
-        let context = Context { timeline: TIMELINE, ordinal_at_mark: wanted.and_then(ordinal_at) };
+        let ruling = rules::rule(&self.plain, command, TIMELINE, step.at);
+        let named = fact_wanted(state, command).and_then(|seq| self.plain.standing(command.cid, seq));
+        let named = named.map(|(n, fact)| decode_stored(SLOT, n, &encode_fact(&fact)));
+        let named = named.transpose().map_err(|error| format!("it is stored: {error}"))?;
+        let context = Context { timeline: TIMELINE, now: step.at, named: named.as_deref() };
         let decided = decide(state, command, context);
         let asked = joiners(state, command);
         match (decided, ruling) {
@@ -125,6 +126,7 @@ impl World {
             command: key,
             seq: change.is_sequenced().then(|| head.next()),
             ordinal: anser_model::Ordinal(ordinal + u64::from(change.is_countable())),
+            recalled: None,
             change,
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anser_model::limits::{CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, GROUP_MEMBERS};
+use anser_model::limits::{CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
     AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, Message, N, Ordinal,
-    Role, Seq, Slot,
+    Recall, Role, Seq, Slot,
 };
 
 /// One time between a joining and a parting.
@@ -64,6 +64,8 @@ pub struct PlainConversation {
     pub(super) members: BTreeMap<AccountId, PlainMember>,
     pub(super) receipts_n: N,
     done: BTreeMap<(AccountId, ClientId), (N, Seq)>,
+    /// Recalled messages: n and seq of the recall.
+    pub(super) recalls: BTreeMap<Seq, (N, Seq)>,
     /// The owner became an admin: the next fact makes somebody else the owner.
     handing_over: Option<AccountId>,
 }
@@ -87,6 +89,7 @@ impl PlainConversation {
             members: BTreeMap::new(),
             receipts_n: N(0),
             done: BTreeMap::new(),
+            recalls: BTreeMap::new(),
             handing_over: None,
         }
     }
@@ -120,6 +123,19 @@ impl PlainConversation {
     pub fn fact(&self, seq: Seq) -> Option<&(N, ConversationFact)> {
         let index = usize::try_from(seq.0.checked_sub(1)?).ok()?;
         self.facts.get(*self.by_seq.get(index)?)
+    }
+
+    /// The sequenced fact at a seq as it is to be shown, under the n that its row carries: a recalled
+    /// message under that of its recall, and without what it said.
+    pub fn standing(&self, seq: Seq) -> Option<(N, ConversationFact)> {
+        let (n, mut fact) = self.fact(seq)?.clone();
+        let Some(&(recall_n, by)) = self.recalls.get(&seq) else { return Some((n, fact)) };
+        if let Change::MessageSent(message) = &mut fact.change {
+            let said = std::mem::take(message);
+            (message.kind, message.uncounted) = (said.kind, said.uncounted);
+        }
+        fact.recalled = Some(Recall { by, n });
+        Some((recall_n, fact))
     }
 
     /// Newest seq.
@@ -228,6 +244,7 @@ impl PlainConversation {
                 require(role >= Some(Role::Admin), || "a plain member renames".into())?;
                 self.titles.push((seq, title.clone()));
             }
+            Change::Recalled { stands } => self.recall(n, seq, fact, stands)?,
             Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. } => {
                 return Err("a register has no seq".into());
             }
@@ -261,6 +278,31 @@ impl PlainConversation {
         }
         self.messages.push((seq, author, !message.uncounted));
         Ok(())
+    }
+
+    fn recall(
+        &mut self,
+        n: N,
+        seq: Seq,
+        fact: &ConversationFact,
+        stands: &ConversationFact,
+    ) -> Result<(), String> {
+        let target = stands.seq.ok_or("a recall without its message")?;
+        let (_, sent) = self.fact(target).ok_or("a recall of what is not there")?;
+        require(matches!(sent.change, Change::MessageSent(_)), || "a recall of what is no message".into())?;
+        let author = self.present_member(fact.author).ok_or("its author is no member")?;
+        let sees = author
+            .stays
+            .iter()
+            .any(|stay| stay.visible_from <= target && stay.ended.is_none_or(|ended| target <= ended));
+        require(sees, || "a recall of what its author does not see".into())?;
+        let admin = self.kind == Some(ConversationKind::Group) && author.role >= Role::Admin;
+        let in_time = sent.at.plus_ms(RECALL_WINDOW_MS) >= fact.at;
+        require(admin || sent.author == fact.author, || "a recall of another's message".into())?;
+        require(admin || in_time, || "a recall that comes too late".into())?;
+        require(self.recalls.insert(target, (n, seq)).is_none(), || "a second recall".into())?;
+        let (_, due) = self.standing(target).ok_or("a recall of what is not there")?;
+        require(due == *stands, || format!("{due:?} is what remains, not {stands:?}"))
     }
 
     fn join(&mut self, account: AccountId, role: Role, seq: Seq, visible_from: Seq) -> Result<(), String> {

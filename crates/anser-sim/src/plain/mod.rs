@@ -151,6 +151,11 @@ impl Plain {
         self.conversation(cid)?.fact(seq)
     }
 
+    /// The sequenced fact at a seq as it is to be shown, under the n that its row carries.
+    pub fn standing(&self, cid: ConversationId, seq: Seq) -> Option<(N, ConversationFact)> {
+        self.conversation(cid)?.standing(seq)
+    }
+
     /// The fact about a conversation at an n; `None` for one about the slot itself.
     pub fn at(&self, slot: Slot, n: N) -> Option<&ConversationFact> {
         let index = usize::try_from(n.0.checked_sub(1)?).ok()?;

@@ -61,6 +61,7 @@ impl Paper {
             command: sequenced.then_some(key),
             seq: sequenced.then_some(Seq(self.seq + 1)),
             ordinal: Ordinal(self.ordinal + u64::from(change.is_countable())),
+            recalled: None,
             change,
         }
     }
@@ -199,6 +200,37 @@ fn a_former_member_knows_what_was_and_nothing_after() {
     assert_eq!(view.visible, [(Seq(1), Seq(3)), (Seq(6), Seq(6))]);
     assert_eq!((view.last_message, view.unread, view.base), (None, 0, Seq(6)));
     assert!(!paper.plain.may_see(paper.cid, BEN, Seq(4)));
+}
+
+#[test]
+fn a_recalled_message_says_nothing_and_stays_counted() {
+    let mut paper = Paper::group(&[BEN, CARL], false);
+    let sent = paper.add(BEN, text());
+    paper.add(ANNA, Change::MemberRemoved { member: CARL, left: false, new_owner: None });
+    let recall = |paper: &Paper, sent: &ConversationFact, n| Change::Recalled {
+        stands: Box::new(sent.without_body(N(n), Seq(paper.seq + 1))),
+    };
+    let other = paper.add(ANNA, text());
+    paper.refuses("another's message", &paper.next(BEN, recall(&paper, &other, 4)));
+    paper.refuses("is what remains", &paper.next(BEN, recall(&paper, &sent, 4)));
+    let whole = Change::Recalled { stands: Box::new(sent.clone()) };
+    paper.refuses("is what remains", &paper.next(BEN, whole));
+    let mut late = paper.next(BEN, recall(&paper, &sent, 2));
+    late.at = UnixMillis(NOW.0 + 120_001);
+    paper.refuses("too late", &late);
+    paper.refuses("no member", &paper.next(CARL, recall(&paper, &sent, 2)));
+    let stands = sent.without_body(N(2), Seq(5));
+    let recalled = paper.add(BEN, recall(&paper, &sent, 2));
+    paper.refuses("second recall", &paper.next(ANNA, recall(&paper, &sent, 2)));
+
+    let plain = &paper.plain;
+    assert_eq!(plain.standing(paper.cid, Seq(2)), Some((N(5), stands)));
+    assert_eq!(plain.standing(paper.cid, Seq(4)), Some((N(4), other)));
+    assert_eq!(plain.view(paper.cid, ANNA).expect("a member").unread, 1);
+    assert!(plain.was_told(paper.cid, ANNA, N(5), &recalled));
+    let former = plain.view(paper.cid, CARL).expect("it was a member");
+    assert_eq!((former.head, former.n), (Seq(3), N(5)), "who saw it learns that it is void, and no more");
+    assert!(!plain.was_told(paper.cid, CARL, N(5), &recalled));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl PlainConversation {
             unread: self.unread(account, base),
             member_count: self.members_after(head),
             peer_mark: peer.map(|(_, other)| other.mark),
-            n: self.told_up_to(member, kind, head),
+            n: self.told_up_to(account, member, kind, head),
         })
     }
 
@@ -99,6 +99,7 @@ impl PlainConversation {
             | Change::MembersAdded { .. }
             | Change::MemberRemoved { .. }
             | Change::RoleSet { .. }
+            | Change::Recalled { .. }
             | Change::Renamed { .. } => {
                 let seq = fact.seq.unwrap_or_default();
                 self.members.get(&account).is_some_and(|member| member.was_there(seq))
@@ -129,9 +130,12 @@ impl PlainConversation {
         stays.filter(|stay| stay.joined <= seq && stay.ended.is_none_or(|ended| ended > seq)).count() as u32
     }
 
-    fn told_up_to(&self, member: &PlainMember, kind: ConversationKind, head: Seq) -> N {
+    /// A recall concerns whoever may see its message, also who does not see the recall itself.
+    fn told_up_to(&self, account: AccountId, member: &PlainMember, kind: ConversationKind, head: Seq) -> N {
         let sequenced = self.fact(head).map_or(N(0), |(n, _)| *n);
         let receipts = if kind == ConversationKind::Direct { self.receipts_n } else { N(0) };
-        sequenced.max(member.marked_n).max(receipts)
+        let seen = self.recalls.iter().filter(|&(&seq, _)| self.may_see(account, seq));
+        let recalls = seen.map(|(_, &(n, _))| n).max().unwrap_or_default();
+        sequenced.max(member.marked_n).max(receipts).max(recalls)
     }
 }

@@ -212,7 +212,7 @@ impl Looking<'_> {
                 };
                 Body::Role(self.name(AccountId(set.member)), role)
             }
-            Some(Change::MarkMoved(_)) | None => Body::Other,
+            Some(Change::MarkMoved(_) | Change::Recalled(_)) | None => Body::Other,
         }
     }
 

@@ -162,6 +162,10 @@ fn change(change: &Change, bodies: bool) -> (&'static str, Value) {
             ("role_set", json!({ "member": member.to_string(), "role": format!("{role:?}") }))
         }
         Change::Renamed { title } => ("renamed", json!({ "title": title })),
+        Change::Recalled { stands } => (
+            "recalled",
+            json!({ "message": stands.seq.map(|seq| seq.0), "author": stands.author.to_string() }),
+        ),
         Change::ReadUpTo { member, seq, .. } => {
             ("read_up_to", json!({ "member": member.to_string(), "seq": seq.0 }))
         }
