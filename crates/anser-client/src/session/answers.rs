@@ -26,7 +26,7 @@ impl Session {
                 other => self.sync_started(turn, asked, Err(error_of(other))),
             },
             Asked::Command(order) => match result {
-                Some(Answered::Accepted(accepted)) => self.accepted(turn, order, accepted),
+                Some(Answered::Accepted(accepted)) => self.accepted(turn, order, accepted, None),
                 other => self.refused(turn, order, error_of(other)),
             },
             Asked::Mark(lane) => match result {
@@ -40,8 +40,14 @@ impl Session {
         }
     }
 
-    /// A command took effect: its answer came, or it was seen as a fact.
-    pub(super) fn accepted(&mut self, turn: &mut Turn, order: u64, accepted: v1::Accepted) {
+    /// A command took effect: its answer came, or it was seen as a fact, which tells what stands there now.
+    pub(super) fn accepted(
+        &mut self,
+        turn: &mut Turn,
+        order: u64,
+        accepted: v1::Accepted,
+        seen: Option<&v1::Event>,
+    ) {
         self.observe(accepted.slot, accepted.n);
         let Some(entry) = self.outbox.remove(order) else { return };
         self.forget_saved(turn, order, entry.client_id);
@@ -49,7 +55,7 @@ impl Session {
             && self.config.keep > Keep::Nothing
             && !self.config.send_only
         {
-            let fact = v1::Event {
+            let fact = seen.cloned().unwrap_or_else(|| v1::Event {
                 slot: accepted.slot,
                 n: accepted.n,
                 cid: accepted.cid.clone(),
@@ -60,7 +66,7 @@ impl Session {
                 ordinal: accepted.ordinal,
                 author_profile_version: 0,
                 change: send.message.clone().map(v1::event::Change::Message),
-            };
+            });
             self.fold(turn, &fact);
         }
         turn.answer(entry.ticket, Ok(Answer::Accepted(accepted.clone())));
@@ -173,10 +179,19 @@ impl Session {
         let Ok(cid) = wire::cid(&page.cid) else { return };
         let Some(conversation) = self.conversations.get_mut(&cid) else { return };
         conversation.take_page(asked, page);
+        if conversation.recheck().is_some() {
+            self.rechecks_wanted.insert(cid);
+        }
+        let mut shown = page.events.clone();
+        if asked.changed_after_n > 0 {
+            // What proved right is shown, and kept, again.
+            let between = asked.after_seq.saturating_add(1)..asked.before_seq;
+            shown = conversation.facts().filter(|event| between.contains(&event.seq)).cloned().collect();
+        }
         for event in &page.events {
             self.profiles.saw(anser_model::AccountId(event.author), event.author_profile_version);
         }
-        self.persist_facts(turn, cid, &page.events);
+        self.persist_facts(turn, cid, &shown);
         turn.tell(Update::Conversation(cid));
     }
 
@@ -199,8 +214,14 @@ impl Session {
                 if error.retry() == Retry::Resync {
                     self.want_resync();
                 }
-                if let Asker::Application(ticket) = asking.asker {
-                    turn.answer(Some(ticket), Err(Failure::Refused(error)));
+                match asking.asker {
+                    Asker::Application(ticket) => turn.answer(Some(ticket), Err(Failure::Refused(error))),
+                    Asker::Recheck(cid) => {
+                        if let Some(conversation) = self.conversations.get_mut(&cid) {
+                            conversation.forget_doubted();
+                        }
+                    }
+                    Asker::Profiles | Asker::Heads | Asker::Gap(_) => {}
                 }
             }
         }

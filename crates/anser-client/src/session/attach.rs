@@ -137,6 +137,7 @@ impl Session {
         }
         self.conversations.clear();
         self.heads_wanted.clear();
+        self.rechecks_wanted.clear();
         self.unsaved.conversations.clear();
         let foreign = || {
             v1::Error::new(

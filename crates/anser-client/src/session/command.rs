@@ -24,6 +24,8 @@ pub enum Command {
     SetRole(v1::SetRole),
     /// Change the title.
     Rename(v1::Rename),
+    /// Take a message back. The timeline is the session's to fill in.
+    Recall(v1::Recall),
 }
 
 /// Reads something. Asked again after a lost connection, until it times out.
@@ -101,12 +103,17 @@ impl Command {
             Command::Leave(it) => conversation(&it.cid),
             Command::SetRole(it) => conversation(&it.cid),
             Command::Rename(it) => conversation(&it.cid),
+            Command::Recall(it) => Lane::of_target(it.r#in.as_ref(), own),
         }
     }
 
     /// Whether it quotes a seq, which belongs to one timeline.
     pub fn names_seq(&self) -> bool {
-        matches!(self, Command::Send(v1::Send { message: Some(message), .. }) if message.reply_to > 0)
+        match self {
+            Command::Send(send) => send.message.as_ref().is_some_and(|message| message.reply_to > 0),
+            Command::Recall(_) => true,
+            _ => false,
+        }
     }
 
     /// The request, under a client id.
@@ -120,6 +127,7 @@ impl Command {
             Command::Leave(it) => Request::Leave(v1::Leave { client_id, ..it }),
             Command::SetRole(it) => Request::SetRole(v1::SetRole { client_id, ..it }),
             Command::Rename(it) => Request::Rename(v1::Rename { client_id, ..it }),
+            Command::Recall(it) => Request::Recall(v1::Recall { client_id, ..it }),
         }
     }
 
@@ -133,6 +141,7 @@ impl Command {
             Request::Leave(it) => Some(Command::Leave(it)),
             Request::SetRole(it) => Some(Command::SetRole(it)),
             Request::Rename(it) => Some(Command::Rename(it)),
+            Request::Recall(it) => Some(Command::Recall(it)),
             _ => None,
         }
     }

@@ -6,11 +6,15 @@ use anser_model::{AccountId, ConversationId};
 use anser_proto::v1::{self, ConversationKind, Role, event::Change};
 use anser_proto::wire::{self, BadId};
 
+use crate::session::doubt::Doubt;
 use crate::session::ranges::Ranges;
 use crate::session::unread::Unread;
 
 /// Facts that are held of one conversation; the oldest go first, and are fetched when looked at.
 pub const FACTS_HELD: usize = 1_000;
+/// Fewer facts than this in one run are forgotten when they may be void: to fetch them anew, when
+/// somebody looks, costs no more than to ask what has become of them.
+const FACTS_WORTH_A_RECHECK: usize = 8;
 
 /// One conversation as this client knows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,9 @@ pub struct Conversation {
     needs_head: bool,
     facts: BTreeMap<u64, v1::Event>,
     ranges: Ranges,
+    /// Up to this n no sequenced fact was missed: what is held is right as of it, but for what is in doubt.
+    sure_n: u64,
+    doubt: Doubt,
 }
 
 /// What an event did.
@@ -41,7 +48,8 @@ impl Conversation {
         let cid = wire::cid(&head.cid)?;
         let unread = Unread::from_head(&head);
         let facts = BTreeMap::new();
-        Ok(Conversation { cid, head, unread, needs_head: false, facts, ranges: Ranges::default() })
+        let (ranges, sure_n, doubt) = (Ranges::default(), head.n, Doubt::default());
+        Ok(Conversation { cid, head, unread, needs_head: false, facts, ranges, sure_n, doubt })
     }
 
     /// The head as it is saved. What needs a head still needs it after a restart, when the cursor has
@@ -123,9 +131,15 @@ impl Conversation {
         self.needs_head
     }
 
-    /// The sequenced facts that are held, ascending by seq.
+    /// The sequenced facts that are held, ascending by seq. What may have been changed by facts that were
+    /// missed is left out until the server has said so or not.
     pub fn facts(&self) -> impl DoubleEndedIterator<Item = &v1::Event> {
-        self.facts.values()
+        self.facts.values().filter(|event| !self.doubt.contains(event.seq))
+    }
+
+    /// One fact that is held, and not in doubt.
+    pub fn fact(&self, seq: u64) -> Option<&v1::Event> {
+        self.facts.get(&seq).filter(|_| !self.doubt.contains(seq))
     }
 
     /// Which seqs are held, or known not to be visible.
@@ -133,13 +147,39 @@ impl Conversation {
         &self.ranges
     }
 
+    /// Which seqs are held and not in doubt: what a store may keep.
+    pub fn sure_ranges(&self) -> Ranges {
+        let mut sure = self.ranges.clone();
+        self.doubt.runs().islands().iter().for_each(|&(low, high)| sure.remove(low, high));
+        sure
+    }
+
+    /// What to ask the server so that less is in doubt; nothing when nothing is.
+    pub fn recheck(&self) -> Option<v1::GetPage> {
+        self.doubt.question(self.cid)
+    }
+
+    /// The server will not say what has become of what is in doubt: it is held no more.
+    pub fn forget_doubted(&mut self) {
+        for (low, high) in self.doubt.runs().islands().to_vec() {
+            self.forget(low, high);
+        }
+    }
+
     /// Takes a newer head. Whether it was taken: an older one than known is stale.
     pub fn take_head(&mut self, head: v1::Head, keep_facts: bool) -> bool {
         if head.n < self.head.n {
             return false;
         }
+        // A tombstone changes only by a recall of what its owner may see.
+        let missed = head.seq > self.head.seq || head.role() == Role::Unspecified;
+        if missed && head.n > self.sure_n {
+            self.doubt_what_is_held();
+        }
+        self.sure_n = self.sure_n.max(head.n);
         if let Some(last) = head.last_message.as_ref().filter(|_| keep_facts) {
             self.hold(last.clone());
+            self.doubt.clear(last.seq, last.seq);
         }
         self.unread = Unread::from_head(&head);
         self.head = head;
@@ -157,9 +197,19 @@ impl Conversation {
             if held_some && self.head.seq > 0 && event.seq > expected {
                 applied.gap = Some((expected, event.seq - 1));
             }
+            if event.seq > expected {
+                let held = self.ranges.islands().iter();
+                held.for_each(|&(low, high)| self.doubt.raise(low, high, self.sure_n));
+            }
             self.advance(event, own);
         }
         applied.facts = keep_facts && self.hold(event.clone());
+        if event.seq > 0 && event.n >= self.sure_n {
+            self.sure_n = event.n;
+        } else if applied.facts {
+            // As old as its command: what has become of it since is not known.
+            self.doubt.raise(event.seq, event.seq, event.n);
+        }
         applied
     }
 
@@ -174,15 +224,30 @@ impl Conversation {
             last.unwrap_or_default().max(if page.n >= self.head.n { self.head.seq } else { 0 })
         };
         let floor = self.head.first_visible_seq.max(1);
-        let (low, high) = match (asked.after_seq > 0, page.more) {
+        let is_recheck = asked.changed_after_n > 0;
+        let upwards = asked.after_seq > 0 || asked.from_oldest || is_recheck;
+        let (low, high) = match (upwards, page.more) {
             (true, true) => (asked.after_seq + 1, last.unwrap_or(asked.after_seq)),
             (true, false) => (asked.after_seq + 1, end),
             (false, true) => (first.unwrap_or(end + 1), end),
             (false, false) => (floor, end),
         };
-        self.ranges.insert(low, high);
+        if !is_recheck {
+            self.ranges.insert(low, high);
+        }
         for event in &page.events {
-            self.hold(event.clone());
+            // What was let go of meanwhile is not asked for by a recheck.
+            if !is_recheck || self.ranges.contains(event.seq) {
+                self.hold(event.clone());
+            }
+        }
+        if page.n < self.sure_n {
+            // Made before something of which this client knows more.
+            if !is_recheck {
+                self.doubt.raise(low, high, page.n);
+            }
+        } else if !is_recheck || self.doubt.is_settled_by(asked.changed_after_n) {
+            self.doubt.clear(low, high);
         }
     }
 
@@ -190,22 +255,50 @@ impl Conversation {
     pub fn restore_facts(&mut self, facts: impl IntoIterator<Item = v1::Event>, ranges: Ranges) {
         self.facts = facts.into_iter().map(|event| (event.seq, event)).collect();
         self.ranges = ranges;
+        // The head may have moved on by what proves nothing about the facts.
+        self.sure_n = self.facts.values().map(|event| event.n).max().unwrap_or(self.sure_n);
     }
 
-    /// Holds a sequenced fact, once. Whether it is new.
+    /// Holds a sequenced fact, unless what is held is newer. Whether it was not held before.
     fn hold(&mut self, event: v1::Event) -> bool {
         if event.seq == 0 {
             return false;
         }
+        if let Some(Change::Recalled(recalled)) = &event.change
+            && let Some(message) = self.facts.get_mut(&recalled.seq)
+        {
+            message.recall(event.n);
+        }
         self.ranges.insert(event.seq, event.seq);
-        let is_new = self.facts.insert(event.seq, event).is_none();
+        let known_n = self.facts.get(&event.seq).map(|known| known.n);
+        if known_n.is_none_or(|known_n| known_n <= event.n) {
+            self.facts.insert(event.seq, event);
+        }
         if self.facts.len() > FACTS_HELD {
             self.facts.pop_first();
             if let Some((&first, _)) = self.facts.first_key_value() {
                 self.ranges.forget_below(first);
+                self.doubt.clear(0, first - 1);
             }
         }
-        is_new
+        known_n.is_none()
+    }
+
+    /// Sequenced facts were missed: what is held is right only as of what was sure before.
+    fn doubt_what_is_held(&mut self) {
+        for (low, high) in self.ranges.islands().to_vec() {
+            if self.facts.range(low..=high).count() < FACTS_WORTH_A_RECHECK {
+                self.forget(low, high);
+            } else {
+                self.doubt.raise(low, high, self.sure_n);
+            }
+        }
+    }
+
+    fn forget(&mut self, low: u64, high: u64) {
+        self.facts.retain(|&seq, _| seq < low || seq > high);
+        self.ranges.remove(low, high);
+        self.doubt.clear(low, high);
     }
 
     fn begin(&mut self, created: &v1::Created, author: AccountId, own: AccountId) {
@@ -357,7 +450,13 @@ mod tests {
         let events = vec![text(2, 2, PEER), text(4, 4, OWN)];
         it.take_page(&asked, &v1::Page { events, n: 9, ..v1::Page::default() });
         assert_eq!(it.ranges().islands(), [(1, 5)]);
+        assert_eq!(it.facts().map(|event| event.seq).collect::<Vec<_>>(), [2, 4, 5]);
+        // What is older may have been changed by what was missed, until the server says that it was not.
+        let asked = it.recheck().unwrap();
+        assert_eq!((asked.after_seq, asked.before_seq, asked.changed_after_n), (0, 2, 1));
+        it.take_page(&asked, &v1::Page { n: 9, ..v1::Page::default() });
         assert_eq!(it.facts().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 4, 5]);
+        assert_eq!(it.recheck(), None);
     }
 
     #[test]
@@ -382,6 +481,102 @@ mod tests {
         assert_eq!(page(asked(5, 0), &[6, 7], true), [(6, 7)]);
         assert_eq!(page(asked(5, 12), &[6, 7], false), [(6, 11)]);
         assert_eq!(page(asked(5, 12), &[], true), []);
+    }
+
+    fn recalled(n: u64, seq: u64, target: u64) -> v1::Event {
+        v1::Event { ordinal: 0, ..event(n, seq, PEER, Change::Recalled(v1::Recalled { seq: target })) }
+    }
+
+    /// What a message says; a recalled one nothing.
+    fn says(it: &Conversation, seq: u64) -> Option<String> {
+        match &it.fact(seq)?.change {
+            Some(Change::Message(message)) if message.recalled => Some(String::new()),
+            Some(Change::Message(message)) => Some(message.text.clone()),
+            _ => None,
+        }
+    }
+
+    /// A conversation of which the first `held` seqs are held, the first of them its creation.
+    fn talk(held: u64) -> Conversation {
+        let mut it = direct();
+        for seq in 2..=held {
+            it.take_event(&text(seq, seq, PEER), OWN, true);
+        }
+        it
+    }
+
+    #[test]
+    fn a_recall_on_the_stream_takes_the_body_from_the_head_and_the_facts() {
+        let mut it = talk(3);
+        it.take_event(&recalled(4, 4, 3), OWN, true);
+        assert_eq!((says(&it, 2), says(&it, 3)), (Some("x".into()), Some(String::new())));
+        let last = it.head().last_message.unwrap();
+        assert_eq!(Some(&last), it.fact(3), "both as a server tells them");
+        assert_eq!((last.n, it.unread(), it.recheck()), (4, 2, None));
+        // An older copy, from wherever it comes, changes nothing.
+        it.take_event(&text(3, 3, PEER), OWN, true);
+        assert_eq!(says(&it, 3), Some(String::new()));
+    }
+
+    #[test]
+    fn what_a_sync_skipped_over_is_rechecked_before_it_is_shown() {
+        let mut it = talk(300);
+        let head = v1::Head { n: 500, seq: 340, role: Role::Member.into(), ..it.head() };
+        it.take_head(head, true);
+        assert_eq!(
+            it.facts().map(|event| event.seq).collect::<Vec<_>>(),
+            [300],
+            "the newest message of the head"
+        );
+        assert_eq!(it.sure_ranges().islands(), [(300, 300)], "and no more is saved");
+        let first = it.recheck().unwrap();
+        assert_eq!((first.after_seq, first.before_seq, first.changed_after_n), (0, 201, 300));
+        let mut gone = text(2, 2, PEER);
+        gone.recall(320);
+        it.take_page(&first, &v1::Page { events: vec![gone], n: 510, ..v1::Page::default() });
+        assert_eq!((says(&it, 2), says(&it, 3)), (Some(String::new()), Some("x".into())));
+        let second = it.recheck().unwrap();
+        assert_eq!((second.after_seq, second.before_seq), (200, 300));
+        // Missed again meanwhile: an answer from before proves nothing.
+        let head = v1::Head { n: 600, seq: 350, ..it.head() };
+        it.take_head(head, true);
+        it.take_page(&second, &v1::Page { n: 520, ..v1::Page::default() });
+        assert_eq!(says(&it, 250), None);
+        let again = it.recheck().unwrap();
+        assert_eq!((again.after_seq, again.changed_after_n), (0, 300));
+        it.take_page(&again, &v1::Page { n: 600, ..v1::Page::default() });
+        let rest = it.recheck().unwrap();
+        it.take_page(&rest, &v1::Page { n: 600, ..v1::Page::default() });
+        assert_eq!((it.recheck(), it.facts().count()), (None, 300));
+    }
+
+    #[test]
+    fn a_short_run_is_forgotten_and_a_mark_makes_nothing_doubtful() {
+        let mut it = talk(5);
+        it.take_head(v1::Head { n: 9, mark: 3, role: Role::Member.into(), ..it.head() }, true);
+        assert_eq!((it.facts().count(), it.recheck()), (5, None), "no sequenced fact was missed");
+        it.take_head(v1::Head { n: 20, seq: 9, ..it.head() }, true);
+        assert_eq!((it.ranges().islands(), it.recheck()), ([(5, 5)].as_slice(), None));
+        let mut former = talk(20);
+        former.take_head(v1::Head { n: 30, role: Role::Unspecified.into(), ..former.head() }, true);
+        assert!(former.recheck().is_some(), "a tombstone changes by recalls alone");
+        former.forget_doubted();
+        assert_eq!((former.facts().count(), former.recheck()), (1, None));
+    }
+
+    #[test]
+    fn one_s_own_words_of_long_ago_are_rechecked_too() {
+        let mut it = talk(3);
+        it.take_head(v1::Head { n: 90, seq: 50, role: Role::Member.into(), ..it.head() }, true);
+        // The answer to a retry: what was said at n 40, whatever has become of it since.
+        it.take_event(&text(40, 30, OWN), OWN, true);
+        assert_eq!(says(&it, 30), None);
+        let asked = it.recheck().unwrap();
+        assert_eq!((asked.after_seq, asked.before_seq, asked.changed_after_n), (29, 31, 40));
+        let mut gone = text(40, 30, OWN);
+        gone.recall(60);
+        it.take_page(&asked, &v1::Page { events: vec![gone], n: 90, ..v1::Page::default() });
+        assert_eq!(says(&it, 30), Some(String::new()));
     }
 
     #[test]

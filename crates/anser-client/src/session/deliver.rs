@@ -63,7 +63,7 @@ impl Session {
             duplicate: false,
             ordinal: event.ordinal,
         };
-        self.accepted(turn, order, accepted);
+        self.accepted(turn, order, accepted, Some(event));
     }
 
     /// Folds a fact into its conversation.
@@ -80,6 +80,9 @@ impl Session {
         let applied = conversation.take_event(event, own, keep_facts);
         if conversation.needs_head() {
             self.heads_wanted.insert(cid);
+        }
+        if conversation.recheck().is_some() {
+            self.rechecks_wanted.insert(cid);
         }
         // Who is spoken to, and who is spoken of, are to be shown by their names.
         let named = match &event.change {
@@ -142,11 +145,14 @@ impl Session {
             return;
         }
         self.heads_wanted.remove(&cid);
+        if self.conversations.get(&cid).and_then(Conversation::recheck).is_some() {
+            self.rechecks_wanted.insert(cid);
+        }
         self.profiles.saw(AccountId(head.peer), 1);
         if let Some(last) = &head.last_message {
             self.profiles.saw(AccountId(last.author), last.author_profile_version);
-            self.persist_facts(turn, cid, std::slice::from_ref(last));
         }
+        self.persist_facts(turn, cid, head.last_message.as_slice());
         self.unsaved.conversations.insert(cid);
         turn.tell(Update::Conversation(cid));
     }

@@ -12,6 +12,7 @@
 pub mod command;
 pub mod conversation;
 pub mod cursor;
+pub mod doubt;
 pub mod entropy;
 pub mod exchange;
 pub mod link;
@@ -100,6 +101,8 @@ pub struct Session {
     queries: Queries,
     conversations: BTreeMap<ConversationId, Conversation>,
     heads_wanted: BTreeSet<ConversationId>,
+    /// Conversations of which something is in doubt, and about which no question is under way.
+    rechecks_wanted: BTreeSet<ConversationId>,
     profiles: Profiles,
     in_flight: BTreeMap<u64, InFlight>,
     last_request: u64,
@@ -171,6 +174,7 @@ impl Session {
             queries: Queries::default(),
             conversations: BTreeMap::new(),
             heads_wanted: BTreeSet::new(),
+            rechecks_wanted: BTreeSet::new(),
             profiles: Profiles::default(),
             in_flight: BTreeMap::new(),
             last_request: 0,
@@ -242,7 +246,7 @@ impl Session {
     /// Whether nothing waits for an answer: no request is under way, no mark or question is to be sent.
     pub fn is_idle(&self) -> bool {
         let nothing_waits = self.marks.next_due_ms().is_none() && self.queries.next_due_ms().is_none();
-        let nothing_waits = nothing_waits && self.heads_wanted.is_empty();
+        let nothing_waits = nothing_waits && self.heads_wanted.is_empty() && self.rechecks_wanted.is_empty();
         self.in_flight.is_empty() && nothing_waits
     }
 
@@ -334,9 +338,17 @@ impl Session {
         }
     }
 
-    fn enqueue(&mut self, turn: &mut Turn, command: Command, ticket: Option<Ticket>) -> Result<(), Failure> {
+    fn enqueue(
+        &mut self,
+        turn: &mut Turn,
+        mut command: Command,
+        ticket: Option<Ticket>,
+    ) -> Result<(), Failure> {
         if self.outbox.is_full() {
             return Err(Failure::Full);
+        }
+        if let Command::Recall(recall) = &mut command {
+            recall.timeline = self.cursor.timeline().get();
         }
         let order = self.outbox.next_order();
         let lane = command.lane(self.account, order).ok_or(Failure::NoTarget)?;
@@ -414,7 +426,13 @@ impl Session {
         else {
             return;
         };
-        let (events, ranges) = (events.to_vec(), conversation.ranges().clone());
+        // What a recall among them has rewritten goes with it.
+        let rewritten = events.iter().filter_map(|event| match &event.change {
+            Some(v1::event::Change::Recalled(recalled)) => conversation.fact(recalled.seq),
+            _ => None,
+        });
+        let events = events.iter().filter_map(|event| conversation.fact(event.seq)).chain(rewritten).cloned();
+        let (events, ranges) = (events.collect(), conversation.sure_ranges());
         self.persist(turn, Change::Facts { cid, events, ranges });
     }
 

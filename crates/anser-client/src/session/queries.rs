@@ -23,6 +23,8 @@ pub enum Asker {
     Heads,
     /// The session, for facts that it missed.
     Gap(ConversationId),
+    /// The session, for what has become of facts that it holds.
+    Recheck(ConversationId),
 }
 
 /// One question.
@@ -96,9 +98,9 @@ impl Queries {
         self.waiting.iter().map(|asking| asking.deadline_ms).min()
     }
 
-    /// Whether the session has a question of this kind waiting.
-    pub fn has(&self, asker: &Asker) -> bool {
-        self.waiting.iter().any(|asking| asking.asker == *asker)
+    /// Whether a question of such an asker is waiting.
+    pub fn has(&self, is_such: impl Fn(&Asker) -> bool) -> bool {
+        self.waiting.iter().any(|asking| is_such(&asking.asker))
     }
 
     /// Forgets everything: tickets of the application.

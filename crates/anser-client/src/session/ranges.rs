@@ -32,6 +32,26 @@ impl Ranges {
         self.0.splice(first..last, [merged]);
     }
 
+    /// Takes `low..=high` out.
+    pub fn remove(&mut self, low: u64, high: u64) {
+        if low > high {
+            return;
+        }
+        for (from, to) in std::mem::take(&mut self.0) {
+            if from < low {
+                self.0.push((from, to.min(low - 1)));
+            }
+            if to > high {
+                self.0.push((from.max(high + 1), to));
+            }
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a seq is held.
     pub fn contains(&self, seq: u64) -> bool {
         let index = self.0.partition_point(|&(_, high)| high < seq);

@@ -8,7 +8,7 @@ use crate::session::command::{self, Command, Query};
 use crate::session::exchange::{Failure, LinkId, Output, Update};
 use crate::session::link::Phase;
 use crate::session::queries::Asker;
-use crate::session::{Asked, InFlight, Session, Turn};
+use crate::session::{Asked, Conversation, InFlight, Session, Turn};
 
 /// How long an answer may take before the connection counts as dead.
 pub(super) const REQUEST_TIMEOUT_MS: u64 = 20_000;
@@ -46,9 +46,18 @@ impl Session {
         }
         self.expire_requests(turn);
         for asker in self.queries.expire(turn.now_ms()) {
-            if let Asker::Application(ticket) = asker {
-                turn.answer(Some(ticket), Err(Failure::TimedOut));
+            self.timed_out(turn, asker);
+        }
+    }
+
+    /// A question was given up.
+    fn timed_out(&mut self, turn: &mut Turn, asker: Asker) {
+        match asker {
+            Asker::Application(ticket) => turn.answer(Some(ticket), Err(Failure::TimedOut)),
+            Asker::Recheck(cid) => {
+                self.rechecks_wanted.insert(cid);
             }
+            Asker::Profiles | Asker::Heads | Asker::Gap(_) => {}
         }
     }
 
@@ -62,10 +71,9 @@ impl Session {
             }
             match &oldest.get().asked {
                 Asked::Query(asking) if self.link.last_heard_ms > sent_ms => {
-                    if let Asker::Application(ticket) = asking.asker {
-                        turn.answer(Some(ticket), Err(Failure::TimedOut));
-                    }
+                    let asker = asking.asker.clone();
                     oldest.remove();
+                    self.timed_out(turn, asker);
                 }
                 _ => return self.drop_link(turn, 0),
             }
@@ -149,6 +157,7 @@ impl Session {
     fn write_queries(&mut self, turn: &mut Turn, link: LinkId) {
         self.ask_for_profiles(turn);
         self.ask_for_heads(turn);
+        self.ask_for_rechecks(turn);
         while self.has_room() {
             let Some(asking) = self.queries.next(turn.now_ms()) else { return };
             let request = asking.query.request();
@@ -157,7 +166,7 @@ impl Session {
     }
 
     fn ask_for_profiles(&mut self, turn: &mut Turn) {
-        if self.is_asking(&Asker::Profiles) {
+        if self.is_asking(|asker| *asker == Asker::Profiles) {
             return;
         }
         if let Some(wanted) = self.profiles.next_request() {
@@ -166,7 +175,7 @@ impl Session {
     }
 
     fn ask_for_heads(&mut self, turn: &mut Turn) {
-        if self.heads_wanted.is_empty() || self.is_asking(&Asker::Heads) {
+        if self.heads_wanted.is_empty() || self.is_asking(|asker| *asker == Asker::Heads) {
             return;
         }
         let wanted = self.heads_wanted.iter().copied().take(HEADS_PER_REQUEST).collect::<Vec<_>>();
@@ -178,10 +187,24 @@ impl Session {
         self.queries.ask(Asker::Heads, query, turn.now_ms());
     }
 
-    fn is_asking(&self, asker: &Asker) -> bool {
-        let in_flight =
-            |request: &InFlight| matches!(&request.asked, Asked::Query(asking) if asking.asker == *asker);
-        self.queries.has(asker) || self.in_flight.values().any(in_flight)
+    /// One at a time: they are asked for nobody who waits.
+    fn ask_for_rechecks(&mut self, turn: &mut Turn) {
+        if self.rechecks_wanted.is_empty() || self.is_asking(|asker| matches!(asker, Asker::Recheck(_))) {
+            return;
+        }
+        while let Some(cid) = self.rechecks_wanted.pop_first() {
+            if let Some(page) = self.conversations.get(&cid).and_then(Conversation::recheck) {
+                return self.queries.ask(Asker::Recheck(cid), Query::Page(page), turn.now_ms());
+            }
+        }
+    }
+
+    fn is_asking(&self, is_such: impl Fn(&Asker) -> bool) -> bool {
+        let in_flight = self.in_flight.values().any(|request| match &request.asked {
+            Asked::Query(asking) => is_such(&asking.asker),
+            _ => false,
+        });
+        in_flight || self.queries.has(is_such)
     }
 }
 
