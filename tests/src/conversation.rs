@@ -22,6 +22,11 @@ pub fn text(to: Option<v1::Target>, client_id: Bytes, text: &str) -> Request {
     Request::Send(v1::Send { to, client_id, message: Some(v1::Message::text(text)) })
 }
 
+/// A recall of a message.
+pub fn recall(cid: &Bytes, client_id: Bytes, seq: u64, timeline: u64) -> Request {
+    Request::Recall(v1::Recall { r#in: by_cid(cid), client_id, seq, timeline })
+}
+
 /// The text of a message.
 pub fn text_of(event: &v1::Event) -> Option<&str> {
     match &event.change {
@@ -99,6 +104,12 @@ impl Client {
     pub async fn read_up_to(&mut self, cid: &Bytes, seq: u64) -> Result<v1::Accepted, Failure> {
         let timeline = self.welcome.timeline;
         self.command(Request::ReadUpTo(v1::ReadUpTo { r#in: by_cid(cid), seq, timeline })).await
+    }
+
+    /// Takes a message back.
+    pub async fn recall(&mut self, cid: &Bytes, seq: u64) -> Result<v1::Accepted, Failure> {
+        let request = recall(cid, self.mint(), seq, self.welcome.timeline);
+        self.command(request).await
     }
 
     /// The facts after a seq, the oldest first.

@@ -9,6 +9,7 @@ mod handshake;
 mod heartbeat;
 mod idempotency;
 mod operator;
+mod recall;
 mod slow_reader;
 mod sync;
 mod talking;

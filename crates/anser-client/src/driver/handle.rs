@@ -180,6 +180,12 @@ impl Client {
         self.command(Command::Rename(v1::Rename { cid, title, ..v1::Rename::default() })).await
     }
 
+    /// Takes a message back.
+    pub async fn recall(&self, cid: ConversationId, seq: u64) -> Result<v1::Accepted, ClientError> {
+        let recall = v1::Recall { r#in: Some(Target::cid(cid)), seq, ..v1::Recall::default() };
+        self.command(Command::Recall(recall)).await
+    }
+
     /// Any command.
     pub async fn command(&self, command: Command) -> Result<v1::Accepted, ClientError> {
         accepted(self.ask(Intent::Command(command)).await?)

@@ -20,6 +20,7 @@ pub enum Action {
     LeaveInput,
     EnterInput,
     Retry,
+    Recall,
     Help,
     Quit,
 }
@@ -61,7 +62,7 @@ const fn bind(
 use KeyCode::{Char, Down, End, Enter, Esc, F, PageDown, PageUp, Up};
 
 /// Every key of the chat, in the order of the help.
-pub static TABLE: [Binding; 15] = [
+pub static TABLE: [Binding; 16] = [
     bind(&[(NONE, Enter)], When::Typing, Action::Send, |k| k.send, false),
     bind(&[(ALT, Enter), (CTRL, Char('j'))], When::Typing, Action::Newline, |k| k.newline, false),
     bind(&[(NONE, Up), (ALT, Up)], When::Always, Action::Previous, |k| k.previous, false),
@@ -74,6 +75,7 @@ pub static TABLE: [Binding; 15] = [
     bind(&[(NONE, Char('n'))], When::Browsing, Action::NextUnread, |k| k.next_unread, false),
     bind(&[(CTRL, Char('g'))], When::Always, Action::NewGroup, |k| k.new_group, false),
     bind(&[(CTRL, Char('r'))], When::Always, Action::Retry, |k| k.retry, false),
+    bind(&[(CTRL, Char('z'))], When::Always, Action::Recall, |k| k.recall, false),
     bind(&[(NONE, Esc)], When::Typing, Action::LeaveInput, |k| k.leave_input, false),
     bind(&[(NONE, Enter), (NONE, Char('i'))], When::Browsing, Action::EnterInput, |k| k.enter_input, false),
     bind(&[(NONE, F(1)), (NONE, Char('?'))], When::Always, Action::Help, |k| k.help, true),

@@ -157,6 +157,10 @@ impl Running<'_> {
                 Effect::Read { cid, seq } => {
                     self.post(Intent::ReadUpTo { target: Target::cid(cid), seq }).await?;
                 }
+                Effect::Recall { cid, seq } => {
+                    let recall = v1::Recall { r#in: Some(Target::cid(cid)), seq, ..v1::Recall::default() };
+                    self.post(Intent::Command(Command::Recall(recall))).await?;
+                }
                 Effect::Retry(id) => self.post(Intent::Retry(id)).await?,
                 asking => self.ask(asking),
             }
@@ -196,7 +200,12 @@ impl Running<'_> {
             Effect::CreateGroup { title, handles } => {
                 self.tasks.spawn(async move { create(&client, &signed_in, title, &handles).await });
             }
-            Effect::Send { .. } | Effect::Read { .. } | Effect::Retry(_) | Effect::Look | Effect::Quit => {}
+            Effect::Send { .. }
+            | Effect::Read { .. }
+            | Effect::Retry(_)
+            | Effect::Recall { .. }
+            | Effect::Look
+            | Effect::Quit => {}
         }
     }
 }

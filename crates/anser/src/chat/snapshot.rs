@@ -43,6 +43,8 @@ pub struct Preview {
     pub text: String,
     /// Of one's own commands that are not accepted yet.
     pub failed: bool,
+    /// It says nothing any more.
+    pub recalled: bool,
 }
 
 /// The conversation that is open.
@@ -73,6 +75,8 @@ pub struct Item {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
     Text(String),
+    /// A message that says nothing any more.
+    Recalled,
     Created,
     Began,
     Added(Vec<String>),
@@ -159,7 +163,7 @@ impl Looking<'_> {
         let own = event.author == self.own.get();
         let group = head.kind() == ConversationKind::Group && !own;
         let author = if group { self.name(AccountId(event.author)) } else { String::new() };
-        Preview { author, own, text: one_line(&message.text), failed: false }
+        Preview { author, own, text: one_line(&message.text), failed: false, recalled: message.recalled }
     }
 
     fn chat(&self, cid: ConversationId) -> Chat {
@@ -173,6 +177,8 @@ impl Looking<'_> {
             chat.more = head.seq > 0 && (chat.lowest == 0 || chat.lowest > head.first_visible_seq.max(1));
             let facts =
                 conversation.facts().rev().take_while(|fact| chat.lowest > 0 && fact.seq >= chat.lowest);
+            // A recall is shown where its message stands.
+            let facts = facts.filter(|fact| !matches!(fact.change, Some(Change::Recalled(_))));
             chat.items = facts.take(FACTS_SHOWN).map(|fact| self.item(fact, &head)).collect();
             chat.items.reverse();
         }
@@ -195,6 +201,7 @@ impl Looking<'_> {
         let names =
             |accounts: &[u64]| accounts.iter().map(|&account| self.name(AccountId(account))).collect();
         match &fact.change {
+            Some(Change::Message(message)) if message.recalled => Body::Recalled,
             Some(Change::Message(message)) => Body::Text(tamed(&message.text)),
             Some(Change::Created(_)) if kind == ConversationKind::Group => Body::Created,
             Some(Change::Created(_)) => Body::Began,

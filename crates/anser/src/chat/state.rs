@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::chat::keys::{self, Action};
 use crate::chat::line::Line;
 use crate::chat::overlay::{Chosen, NewGroup, Overlay, Switcher};
-use crate::chat::snapshot::{Delivery, Row, Snapshot};
+use crate::chat::snapshot::{Body, Delivery, Item, Row, Snapshot};
 use crate::chat::view;
 use crate::chat::words::Words;
 
@@ -40,6 +40,10 @@ pub enum Effect {
         handles: Vec<String>,
     },
     Retry(ClientId),
+    Recall {
+        cid: ConversationId,
+        seq: u64,
+    },
     /// Another conversation is open: look again.
     Look,
     Quit,
@@ -240,6 +244,7 @@ impl State {
             Action::LeaveInput => self.typing = false,
             Action::EnterInput => self.typing = self.open.is_some(),
             Action::Retry => return self.retry(),
+            Action::Recall => return self.recall(),
         }
         vec![]
     }
@@ -320,6 +325,16 @@ impl State {
             _ => None,
         });
         failed.collect()
+    }
+
+    /// Takes back one's own newest message that can still be seen.
+    fn recall(&self) -> Vec<Effect> {
+        let own = |item: &&Item| {
+            matches!(item.delivery, Delivery::Sent | Delivery::Read) && matches!(item.body, Body::Text(_))
+        };
+        let newest = self.snapshot.open.as_ref().and_then(|chat| chat.items.iter().rev().find(own));
+        let recalled = newest.zip(self.open_cid()).map(|(item, cid)| Effect::Recall { cid, seq: item.seq });
+        recalled.into_iter().collect()
     }
 
     fn scroll_by(&mut self, lines: isize) -> Vec<Effect> {

@@ -183,6 +183,10 @@ impl Following {
 
     async fn write(&self, event: &v1::Event) -> anyhow::Result<()> {
         let Some(Change::Message(message)) = &event.change else { return Ok(()) };
+        // It says nothing any more.
+        if message.recalled {
+            return Ok(());
+        }
         let cid = wire::cid(&event.cid)?;
         let author = AccountId(event.author);
         let (head, profile) = self

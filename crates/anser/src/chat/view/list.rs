@@ -71,9 +71,10 @@ fn lines(state: &State, row: &Row, columns: usize) -> [Line<'static>; 2] {
 
 fn preview(state: &State, row: &Row) -> String {
     let preview = &row.preview;
+    let text = if preview.recalled { state.words.recalled } else { &preview.text };
     match (preview.own && row.members > 0, preview.author.is_empty()) {
-        (true, _) => format!("{}: {}", state.words.you, preview.text),
-        (false, false) => format!("{}: {}", preview.author, preview.text),
-        (false, true) => preview.text.clone(),
+        (true, _) => format!("{}: {text}", state.words.you),
+        (false, false) => format!("{}: {text}", preview.author),
+        (false, true) => text.to_owned(),
     }
 }

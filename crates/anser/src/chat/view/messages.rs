@@ -179,6 +179,7 @@ fn notice(state: &State, item: &Item, body: &Body) -> String {
     let named = |name: &str| if name.is_empty() { state.words.somebody.to_owned() } else { name.to_owned() };
     match body {
         Body::Text(text) => text.clone(),
+        Body::Recalled => (words.recalled)(who),
         Body::Created => (words.created)(who),
         Body::Began => words.began.to_owned(),
         Body::Added(names) => {
