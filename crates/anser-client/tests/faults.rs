@@ -20,6 +20,7 @@ enum Step {
     OtherDeviceSends(usize),
     Read(usize, u64),
     PeerReads(usize, u64),
+    Recall(usize, u64),
     Up(usize),
     Down(usize),
     /// Frames to the client are delivered twice.
@@ -42,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => peer().prop_map(Step::OtherDeviceSends),
         2 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::Read(peer, seq)),
         1 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::PeerReads(peer, seq)),
+        3 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::Recall(peer, seq)),
         8 => (1usize..4).prop_map(Step::Up),
         8 => (1usize..4).prop_map(Step::Down),
         1 => Just(Step::DownTwice),
@@ -76,6 +78,7 @@ fn take(world: &mut World, acts: &mut Acts, step: Step) {
         Step::Read(peer, seq) => {
             world.ask(Intent::ReadUpTo { target: v1::Target::peer(PEERS[peer]), seq });
         }
+        Step::Recall(peer, seq) => world.server.recall(PEERS[peer], seq),
         Step::PeerReads(peer, seq) => {
             world.server.read(PEERS[peer], PEERS[peer], seq);
         }
@@ -120,7 +123,7 @@ fn assert_in_order(world: &World) {
             "shown twice"
         );
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
-        for island in conversation.ranges().islands() {
+        for island in conversation.sure_ranges().islands() {
             let held = facts.iter().filter(|fact| (island.0..=island.1).contains(&fact.seq)).count() as u64;
             assert_eq!(held, island.1 - island.0 + 1, "an island holds every fact");
         }
@@ -141,10 +144,7 @@ fn assert_converged(world: &World, acts: &Acts) {
     let failed = failed.collect::<BTreeSet<_>>();
     for peer in PEERS {
         let log = &world.server.logs[&peer];
-        let texts = log.facts.iter().filter_map(|fact| match &fact.change {
-            Some(Change::Message(message)) if message.text.starts_with("own ") => Some(message.text.as_str()),
-            _ => None,
-        });
+        let texts = log.said.iter().map(String::as_str).filter(|text| text.starts_with("own "));
         let done = acts.iter().filter(|(to, text)| *to == peer && !failed.contains(text));
         assert_eq!(texts.collect::<Vec<_>>(), done.map(|(_, text)| text.as_str()).collect::<Vec<_>>());
         let Some(conversation) = world.session.conversation(cid(peer)) else {
@@ -161,12 +161,19 @@ fn assert_converged(world: &World, acts: &Acts) {
             world.session.cursor().to_wire().slots.get(&slot_of(peer)).copied().unwrap_or_default(),
             newest
         );
-        for fact in conversation.facts() {
+        assert_eq!(conversation.recheck(), None, "nothing is left in doubt");
+        assert_eq!(&conversation.sure_ranges(), conversation.ranges());
+        for fact in conversation.facts().chain(&head.last_message) {
             let truth = &log.facts[fact.seq as usize - 1];
             assert_eq!((&fact.change, fact.n, &fact.client_id), (&truth.change, truth.n, &truth.client_id));
         }
     }
     let saved = world.store.saved();
+    for (cid, facts, ranges) in &saved.facts {
+        let conversation = world.session.conversation(*cid).unwrap();
+        assert_eq!(ranges, conversation.ranges());
+        assert!(facts.iter().eq(conversation.facts()), "what is saved is what is shown");
+    }
     assert_eq!(saved.cursor, world.session.cursor().to_wire());
     assert_eq!(saved.outbox.len(), world.session.outbox().len());
 }

@@ -31,7 +31,10 @@ pub fn slot_of(peer: AccountId) -> u32 {
 
 #[derive(Debug, Default, Clone)]
 pub struct Log {
+    /// As they stand now.
     pub facts: Vec<v1::Event>,
+    /// What was ever said, recalled or not.
+    pub said: Vec<String>,
     pub mark: u64,
     pub peer_mark: u64,
     pub n: u64,
@@ -91,9 +94,12 @@ impl Server {
             self.logs[&peer].facts.last().map_or(0, |fact| fact.ordinal) + u64::from(!message.uncounted);
         let seq = self.logs[&peer].seq() + 1;
         let client_id = id.filter(|_| author == OWN).map(wire::client_id_bytes).unwrap_or_default();
+        let text = message.text.clone();
         let event =
             v1::Event { seq, ordinal, client_id, ..self.fact(peer, author, Change::Message(message)) };
-        self.logs.get_mut(&peer).unwrap().facts.push(event.clone());
+        let log = self.logs.get_mut(&peer).unwrap();
+        log.facts.push(event.clone());
+        log.said.push(text);
         self.push(&event);
         event
     }
@@ -111,6 +117,31 @@ impl Server {
         let event = v1::Event { ordinal, ..self.fact(peer, member, change) };
         self.push(&event);
         Some(event)
+    }
+
+    /// The author of the message at `seq` takes it back on another device, if it is one that still says
+    /// something.
+    pub fn recall(&mut self, peer: AccountId, seq: u64) {
+        let stands = seq.checked_sub(1).and_then(|index| self.logs[&peer].facts.get(index as usize)).cloned();
+        let says = |message: &v1::Message| !message.recalled;
+        let Some(mut stands) =
+            stands.filter(|it| matches!(&it.change, Some(Change::Message(message)) if says(message)))
+        else {
+            return;
+        };
+        let change = Change::Recalled(v1::Recalled { seq });
+        let (next, ordinal) = (self.logs[&peer].seq() + 1, self.logs[&peer].ordinal(self.logs[&peer].seq()));
+        let recall = self.fact(peer, AccountId(stands.author), change);
+        let event = v1::Event { seq: next, ordinal, ..recall };
+        if let Some(Change::Message(message)) = &mut stands.change {
+            let (kind, uncounted) = (message.kind.clone(), message.uncounted);
+            *message = v1::Message { kind, uncounted, recalled: true, ..v1::Message::default() };
+        }
+        stands.n = event.n;
+        let facts = &mut self.logs.get_mut(&peer).unwrap().facts;
+        facts[seq as usize - 1] = stands;
+        facts.push(event.clone());
+        self.push(&event);
     }
 
     fn fact(&mut self, peer: AccountId, author: AccountId, change: Change) -> v1::Event {
@@ -184,7 +215,7 @@ impl Server {
             peer: peer.get(),
             seq: log.seq(),
             ordinal,
-            last_message: log.facts.last().cloned(),
+            last_message: log.facts.iter().rfind(|it| matches!(it.change, Some(Change::Message(_)))).cloned(),
             role: v1::Role::Member.into(),
             mark: log.mark,
             base_seq: unread.base().0,
@@ -311,11 +342,12 @@ impl Server {
         let all = self.logs[&peer].facts.iter().filter(|fact| fact.seq > asked.after_seq && fact.seq < end);
         let mut events = all.cloned().collect::<Vec<_>>();
         let more = events.len() > asked.limit as usize;
-        if asked.after_seq > 0 {
+        if asked.after_seq > 0 || asked.changed_after_n > 0 {
             events.truncate(asked.limit as usize);
         } else {
             events.drain(..events.len().saturating_sub(asked.limit as usize));
         }
+        events.retain(|event| event.n > asked.changed_after_n);
         let slot = slot_of(peer);
         let n = self.slot_n.get(&slot).copied().unwrap_or_default();
         Answered::Page(v1::Page { cid: wire::cid_bytes(cid(peer)), events, more, slot, n })
