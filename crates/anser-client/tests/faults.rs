@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 use anser_client::session::{EntryState, Intent};
 use anser_model::{AccountId, Ordinal};
-use anser_proto::v1::event::Change;
 use anser_proto::{ErrorCode, v1};
 use fake::{OWN, PEERS, World, cid, slot_of};
 use proptest::prelude::*;

@@ -312,7 +312,7 @@ mod tests {
             let send = |mention_all| {
                 let intent = Intent::Send(Message { mention_all, ..Message::default() });
                 let command = Command { actor, cid, peer: Some(peer), client_id: None, intent };
-                let context = Context { timeline: Timeline(1), ordinal_at_mark: None };
+                let context = Context { timeline: Timeline(1), now: UnixMillis(0), named: None };
                 decide(&Conversation::vacant(cid), &command, context)
             };
             assert!(matches!(send(true), Err(Refusal::WrongKind(_))));

@@ -144,8 +144,11 @@ fn request(input: &[u8]) -> Result<bool, String> {
         }
         Intent::AddMembers(members) => members.len() <= MEMBERS_PER_COMMAND,
         Intent::Rename(title) => title.len() <= TITLE_BYTES,
-        Intent::Recall { .. } => command.client_id.is_some(),
-        Intent::ReadUpTo { .. } | Intent::RemoveMember(_) | Intent::Leave | Intent::SetRole { .. } => true,
+        Intent::Recall { .. }
+        | Intent::ReadUpTo { .. }
+        | Intent::RemoveMember(_)
+        | Intent::Leave
+        | Intent::SetRole { .. } => true,
         Intent::Enter(_) | Intent::RaiseCredentials { .. } => false,
     };
     let named = command.peer.is_none_or(|peer| match peer == actor.account {

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use anser_model::change::Recall;
 use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationFact, ConversationKind, Intent, Message, Refusal, Role, Seq,
-    Timeline, UnixMillis,
+    AccountId, Change, Command, ConversationFact, ConversationKind, Intent, Message, Recall, Refusal, Role,
+    Seq, Timeline, UnixMillis,
 };
 
 use crate::plain::{Plain, PlainConversation};
@@ -33,7 +32,7 @@ enum Standing {
 
 const WHY: &str = "";
 
-/// Rules on one command that is decided at a time.
+/// Rules on one command.
 pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis) -> Ruling {
     let refusal = refusals(plain, command, timeline, at)
         .into_iter()
@@ -70,30 +69,29 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
                 None => vec![(command.peer.is_none(), Refusal::NotFound), to_all],
             }
         }
+        Intent::Recall { seq, timeline: theirs } => {
+            let seen = plain.may_see(command.cid, actor, *seq);
+            let sent = conversation.and_then(|known| known.standing(*seq)).filter(|_| seen);
+            let sent = sent.filter(|(_, fact)| matches!(fact.change, Change::MessageSent(_)));
+            let any = is_group && matches!(standing, Standing::Present(has) if has >= Role::Admin);
+            let age_ms = sent.as_ref().map_or(0, |(_, fact)| at.0 - fact.at.0);
+            let is = |rule: fn(&ConversationFact, AccountId) -> bool| {
+                sent.as_ref().is_some_and(|(_, fact)| rule(fact, actor))
+            };
+            vec![
+                (*theirs != timeline, Refusal::ForeignTimeline),
+                stranger,
+                former,
+                (sent.is_none(), Refusal::NotFound),
+                (!any && is(|fact, actor| fact.author != actor), Refusal::NotAllowed(WHY)),
+                (is(|fact, _| fact.recalled.is_some()), Refusal::NotAllowed(WHY)),
+                (!any && age_ms > RECALL_WINDOW_MS, Refusal::RecallTooLate { age_ms }),
+            ]
+        }
         Intent::ReadUpTo { seq, timeline: theirs } => {
             let newest = newest_seen(conversation, actor);
             let beyond = Refusal::BeyondHead { asked: seq.0, head: newest.0 };
             vec![(*theirs != timeline, Refusal::ForeignTimeline), stranger, (*seq > newest, beyond)]
-        }
-        Intent::Recall { seq, timeline: theirs } => {
-            let foreign = (*theirs != timeline, Refusal::ForeignTimeline);
-            let message = conversation
-                .filter(|_| plain.may_see(command.cid, actor, *seq))
-                .and_then(|known| Some(known.standing(*seq)?.1))
-                .filter(|fact| matches!(fact.change, Change::MessageSent(_)));
-            let Some(message) = message else {
-                return vec![foreign, stranger, former, (true, Refusal::NotFound)];
-            };
-            let any = is_group && matches!(standing, Standing::Present(role) if role >= Role::Admin);
-            let anothers = !any && message.author != actor;
-            let age_ms = at.0 - message.at.0;
-            vec![
-                foreign,
-                stranger,
-                former,
-                (anothers || message.recalled.is_some(), Refusal::NotAllowed(WHY)),
-                (!any && age_ms > RECALL_WINDOW_MS, Refusal::RecallTooLate { age_ms }),
-            ]
         }
         Intent::CreateGroup { members, .. } => {
             let others: BTreeSet<_> = members.iter().filter(|&&member| member != actor).collect();
@@ -134,21 +132,22 @@ fn changes(plain: &Plain, command: &Command) -> Vec<Change> {
     match &command.intent {
         Intent::Send(message) if conversation.is_none() => first_message(actor, peer, message),
         Intent::Send(message) => vec![Change::MessageSent(message.clone())],
+        Intent::Recall { seq, .. } => {
+            let (known, (n, sent)) = conversation
+                .and_then(|known| Some((known, known.fact(*seq)?)))
+                .expect("nothing stands against it");
+            let Change::MessageSent(message) = &sent.change else { return Vec::new() };
+            let left =
+                Message { kind: message.kind.clone(), uncounted: message.uncounted, ..Message::default() };
+            let recalled = Some(Recall { by: known.head().next(), n: *n });
+            let stands = ConversationFact { recalled, change: Change::MessageSent(left), ..sent.clone() };
+            vec![Change::Recalled { stands: Box::new(stands) }]
+        }
         Intent::ReadUpTo { seq, .. } => {
             let known = conversation.expect("a stranger is refused");
             let passes = *seq > known.members()[&actor].mark;
             let mark = Change::ReadUpTo { member: actor, seq: *seq, ordinal: known.ordinal_at(*seq) };
             if passes { vec![mark] } else { Vec::new() }
-        }
-        Intent::Recall { seq, .. } => {
-            let known = conversation.expect("a stranger is refused");
-            let (n, sent) = known.fact(*seq).expect("what is not there is refused");
-            let Change::MessageSent(said) = &sent.change else { unreachable!("only messages are recalled") };
-            let left = Message { kind: said.kind.clone(), uncounted: said.uncounted, ..Message::default() };
-            let by = Seq(known.head().0 + 1);
-            let recalled = Some(Recall { by, n: *n });
-            let stands = ConversationFact { change: Change::MessageSent(left), recalled, ..sent.clone() };
-            vec![Change::Recalled { stands: Box::new(stands) }]
         }
         Intent::CreateGroup { title, members, history_visible } => vec![Change::Created {
             kind: ConversationKind::Group,
@@ -281,6 +280,7 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NotFound => "not found",
         Refusal::NotAllowed(_) => "not allowed",
+        Refusal::RecallTooLate { .. } => "recall too late",
         Refusal::NoLongerMember => "no longer member",
         Refusal::AlreadyMember => "already member",
         Refusal::NoSuchMember(_) => "no such member",
@@ -288,7 +288,6 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::BeyondHead { .. } => "beyond head",
         Refusal::ForeignTimeline => "foreign timeline",
         Refusal::WrongKind(_) => "wrong kind",
-        Refusal::RecallTooLate { .. } => "recall too late",
         // The rest is decided before and after the rules of conversations.
         _ => "other",
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
+use anser_model::limits::GROUP_MEMBERS;
 use anser_model::{
     AccountId, Actor, ClientId, Command, ConversationId, ConversationKind, DeviceId, Intent, Message, Role,
     Seq, Slot, Timeline, UnixMillis,
@@ -44,8 +44,7 @@ impl fmt::Display for Step {
                 write!(f, "{actor} has read {place} up to seq {seq}{foreign}")
             }
             Intent::Recall { seq, timeline } => {
-                let foreign = if *timeline == TIMELINE { "" } else { " of another timeline" };
-                write!(f, "{actor} recalls seq {seq} of {place}{foreign}")
+                write!(f, "{actor} recalls {seq} of timeline {timeline} in {place}")
             }
             Intent::CreateGroup { members, history_visible, .. } => {
                 let past = if *history_visible { "visible" } else { "hidden" };
@@ -120,8 +119,7 @@ impl Script {
     /// The next step after what happened so far, or the end.
     pub fn next(&mut self, plain: &Plain) -> Option<Step> {
         self.left = self.left.checked_sub(1)?;
-        let pause = if self.chance.happens(1, 40) { RECALL_WINDOW_MS } else { 0 };
-        self.now = self.now.plus_ms(pause + self.chance.below(1_000));
+        self.now = self.now.plus_ms(self.chance.below(1_000));
         let actor = self.person();
         let talkative = self.flavour == Flavour::Talkative;
         let step = match self.chance.below(100) {
@@ -137,8 +135,8 @@ impl Script {
                 let actor = self.one_who_is_in(known, actor);
                 match self.chance.below(100) {
                     _ if talkative && self.chance.happens(4, 5) => self.say(actor, place),
-                    0..22 => self.read(actor, place, known),
-                    22..35 => self.recall(actor, place, known),
+                    0..25 => self.read(actor, place, known),
+                    25..35 => self.recall(actor, place, known),
                     _ if seek.is_none() && self.chance.happens(3, 4) => self.say(actor, place),
                     35..52 => self.add(actor, place),
                     52..67 => self.remove(actor, place, known),
@@ -315,12 +313,11 @@ impl Script {
 
     fn recall(&mut self, actor: AccountId, place: Place, known: Option<&PlainConversation>) -> Step {
         let head = known.map_or(0, |known| known.head().0);
-        let seq = match self.chance.below(10) {
-            0 => self.chance.below(head + 2),
-            _ => head.saturating_sub(self.chance.below(6)),
-        };
+        // Mostly what is young enough for its author.
+        let back = if self.chance.happens(2, 3) { self.chance.below(8) } else { self.chance.below(head + 2) };
+        let seq = Seq((head + 1).saturating_sub(back));
         let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
-        self.step(actor, place, None, Intent::Recall { seq: Seq(seq), timeline })
+        self.step(actor, place, None, Intent::Recall { seq, timeline })
     }
 
     fn add(&mut self, actor: AccountId, place: Place) -> Step {

@@ -62,12 +62,10 @@ impl World {
         let command = &step.command;
         let state = self.states.entry(command.cid).or_insert_with(|| Conversation::vacant(command.cid));
         let ruling = rules::rule(&self.plain, command, TIMELINE, step.at);
-        let standing = |seq| self.plain.standing(command.cid, seq);
-        let named = fact_wanted(state, command).and_then(standing).map(|(n, fact)| {
-            let encoded = encode_fact(&fact);
-            StoredFact { n, slot: SLOT, fact, encoded }
-        });
-        let context = Context { timeline: TIMELINE, now: step.at, named: named.as_ref() };
+        let named = fact_wanted(state, command).and_then(|seq| self.plain.standing(command.cid, seq));
+        let named = named.map(|(n, fact)| decode_stored(SLOT, n, &encode_fact(&fact)));
+        let named = named.transpose().map_err(|error| format!("it is stored: {error}"))?;
+        let context = Context { timeline: TIMELINE, now: step.at, named: named.as_deref() };
         let decided = decide(state, command, context);
         let asked = joiners(state, command);
         match (decided, ruling) {
@@ -126,9 +124,9 @@ impl World {
             device: actor.device,
             author_profile_version: actor.profile_version,
             command: key,
-            recalled: None,
             seq: change.is_sequenced().then(|| head.next()),
             ordinal: anser_model::Ordinal(ordinal + u64::from(change.is_countable())),
+            recalled: None,
             change,
         }
     }
