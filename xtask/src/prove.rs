@@ -14,6 +14,7 @@ struct Harness {
 }
 
 const HARNESSES: &[Harness] = &[
+    Harness { name: "model", packages: &["anser-sim"], program: "anser-sim", arguments: &["model"] },
     Harness { name: "crashes", packages: &["anser-sim"], program: "anser-sim", arguments: &["crashes"] },
     Harness {
         name: "ledger",

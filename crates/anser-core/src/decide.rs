@@ -33,9 +33,9 @@ pub fn decide(
                 changes.push(created_by_first_message(command)?);
             } else {
                 require_member(conversation, actor)?;
-                if message.mention_all && conversation.shared.kind != Some(ConversationKind::Group) {
-                    return Err(Refusal::WrongKind("only groups can be mentioned as a whole"));
-                }
+            }
+            if message.mention_all && conversation.shared.kind != Some(ConversationKind::Group) {
+                return Err(Refusal::WrongKind("only groups can be mentioned as a whole"));
             }
             changes.push(Change::MessageSent(message.clone()));
             Ok(changes)
@@ -250,4 +250,28 @@ fn require_peer(command: &Command) -> Result<AccountId, Refusal> {
 fn distinct(accounts: &[AccountId], keep: impl Fn(AccountId) -> bool) -> Vec<AccountId> {
     let mut seen = std::collections::BTreeSet::new();
     accounts.iter().copied().filter(|&account| keep(account) && seen.insert(account)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use anser_model::{Actor, ConversationId, DeviceId, Message};
+
+    use super::*;
+
+    /// Found by `prove model`: what every later message was refused, the first one was not.
+    #[test]
+    fn a_first_message_cannot_mention_everybody_of_a_direct_conversation() {
+        for peer in [AccountId(1), AccountId(2)] {
+            let actor = Actor { account: AccountId(1), device: DeviceId(1), profile_version: 1 };
+            let cid = ConversationId::direct(actor.account, peer);
+            let send = |mention_all| {
+                let intent = Intent::Send(Message { mention_all, ..Message::default() });
+                let command = Command { actor, cid, peer: Some(peer), client_id: None, intent };
+                let context = Context { timeline: Timeline(1), ordinal_at_mark: None };
+                decide(&Conversation::vacant(cid), &command, context)
+            };
+            assert!(matches!(send(true), Err(Refusal::WrongKind(_))));
+            assert_eq!(send(false).map(|changes| changes.len()), Ok(2));
+        }
+    }
 }

@@ -7,5 +7,7 @@ pub mod chance;
 pub mod clock;
 pub mod crashes;
 pub mod disk;
+pub mod model;
+pub mod panics;
 pub mod plain;
 pub mod sim;

@@ -1,4 +1,7 @@
-//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`.
+//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
+//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`.
+
+mod commands;
 
 use std::process::ExitCode;
 
@@ -18,6 +21,8 @@ enum Harness {
     Crashes(Crashes),
     /// Cores, edges and devices on simulated roads, disks and clocks, from seeds.
     Sim(Sim),
+    /// Random commands against the rules, beside a plain reading of rules and facts.
+    Model(commands::model::Model),
 }
 
 #[derive(clap::Args)]
@@ -69,10 +74,14 @@ struct Crashes {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse().harness {
-        Harness::Crashes(arguments) => arguments,
-        Harness::Sim(arguments) => return sim(&arguments),
-    };
+    match Arguments::parse().harness {
+        Harness::Crashes(arguments) => crashes(arguments),
+        Harness::Sim(arguments) => sim(&arguments),
+        Harness::Model(arguments) => arguments.run(),
+    }
+}
+
+fn crashes(arguments: Crashes) -> ExitCode {
     let mut config = CrashConfig::quick();
     config.seed = arguments.seed;
     config.threads = arguments.threads.unwrap_or(config.threads);

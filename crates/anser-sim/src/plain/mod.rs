@@ -140,6 +140,12 @@ impl Plain {
         self.homes.get(&account).cloned().unwrap_or_default()
     }
 
+    /// What the home was told whose conversation this is.
+    pub fn home_at(&self, cid: ConversationId) -> PlainHome {
+        let whose = self.homes.iter().find(|(account, _)| ConversationId::of_self(**account) == cid);
+        whose.map(|(_, home)| home.clone()).unwrap_or_default()
+    }
+
     /// The sequenced fact at a seq, with its n.
     pub fn fact(&self, cid: ConversationId, seq: Seq) -> Option<&(N, ConversationFact)> {
         self.conversation(cid)?.fact(seq)

@@ -74,7 +74,8 @@ impl PlainConversation {
         })
     }
 
-    pub(super) fn may_see(&self, account: AccountId, seq: Seq) -> bool {
+    /// Whether an account may see the sequenced fact at `seq`.
+    pub fn may_see(&self, account: AccountId, seq: Seq) -> bool {
         let Some(member) = self.members.get(&account) else { return false };
         seq <= self.head()
             && member

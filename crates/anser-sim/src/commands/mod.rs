@@ -1,0 +1,3 @@
+//! The commands of the harnesses, a file each.
+
+pub mod model;
