@@ -15,12 +15,19 @@ struct Harness {
 
 const HARNESSES: &[Harness] = &[
     Harness { name: "model", packages: &["anser-sim"], program: "anser-sim", arguments: &["model"] },
+    Harness { name: "fuzz", packages: &["anser-sim"], program: "anser-sim", arguments: &["fuzz"] },
     Harness { name: "crashes", packages: &["anser-sim"], program: "anser-sim", arguments: &["crashes"] },
     Harness {
         name: "ledger",
         packages: &["anser", "anser-bench"],
         program: "anser-bench",
         arguments: &["ledger"],
+    },
+    Harness {
+        name: "upgrade",
+        packages: &["anser", "anser-bench"],
+        program: "anser-bench",
+        arguments: &["upgrade"],
     },
     Harness {
         name: "kills",

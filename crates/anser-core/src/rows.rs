@@ -204,8 +204,19 @@ pub fn member_row(cid: ConversationId, account: AccountId, member: &Member) -> M
 /// Reads [`member_row`] back.
 pub fn member_from(slot: Slot, row: &MemberRow) -> Result<Member, StorageError> {
     let schema = MemberSchema::decode(row.state.clone())?;
-    let intervals = pairs(&schema.intervals)?.into_iter().map(|(low, high)| (Seq(low), Seq(high))).collect();
-    let own_sends = pairs(&schema.own_sends)?.into_iter().map(|(seq, o)| (Seq(seq), Ordinal(o))).collect();
+    let intervals = pairs(&schema.intervals)?;
+    let bounds = intervals.iter().all(|(low, high)| low <= high);
+    if !bounds || !intervals.windows(2).all(|pair| pair[0].1 < pair[1].0) {
+        return Err(StorageError::Impossible("list of intervals"));
+    }
+    let own_sends = pairs(&schema.own_sends)?;
+    if !own_sends.iter().map(|(seq, _)| *seq).is_sorted_by(|one, next| one < next)
+        || own_sends.first().is_some_and(|&(seq, _)| seq <= schema.base)
+    {
+        return Err(StorageError::Impossible("list of own sends"));
+    }
+    let intervals = intervals.into_iter().map(|(low, high)| (Seq(low), Seq(high))).collect();
+    let own_sends = own_sends.into_iter().map(|(seq, ordinal)| (Seq(seq), Ordinal(ordinal))).collect();
     let tombstone = schema
         .tombstone
         .map(|tombstone| -> Result<_, StorageError> {
@@ -245,4 +256,34 @@ pub fn conversation_from(slot: Slot, rows: &ConversationRows) -> Result<Conversa
         .map(|row| Ok((row.account, member_from(slot, row)?)))
         .collect::<Result<BTreeMap<_, _>, StorageError>>()?;
     Ok(Conversation::from_rows(shared, members))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by `prove fuzz`: a list that no writer makes ended the process instead of the reading.
+    #[test]
+    fn impossible_lists_of_a_member_are_errors() {
+        let read = |intervals: &[u64], own_sends: &[u64]| {
+            let schema = MemberSchema {
+                role: 1,
+                intervals: intervals.into(),
+                own_sends: own_sends.into(),
+                base: 4,
+                ..MemberSchema::default()
+            };
+            let state = schema.encode_to_vec().into();
+            let (cid, account) = (ConversationId([7; 16]), AccountId(1));
+            member_from(Slot(0), &MemberRow { cid, account, n: N(1), present: true, state }).map(|_| ())
+        };
+        assert_eq!(read(&[1, 3, 5, u64::MAX], &[5, 1, 6, 2]), Ok(()));
+        let intervals = Err(StorageError::Impossible("list of intervals"));
+        for impossible in [&[5, 6, 1, u64::MAX][..], &[1, 5, 5, u64::MAX], &[3, 2, 4, u64::MAX]] {
+            assert_eq!(read(impossible, &[]), intervals, "{impossible:?}");
+        }
+        for impossible in [&[6, 1, 5, 2][..], &[5, 1, 5, 2], &[4, 1]] {
+            assert_eq!(read(&[1, u64::MAX], impossible), Err(StorageError::Impossible("list of own sends")));
+        }
+    }
 }

@@ -7,6 +7,7 @@ pub mod chance;
 pub mod clock;
 pub mod crashes;
 pub mod disk;
+pub mod fuzz;
 pub mod model;
 pub mod panics;
 pub mod plain;

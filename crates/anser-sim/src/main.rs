@@ -1,5 +1,6 @@
 //! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
-//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`.
+//! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`,
+//! `anser-sim fuzz [--executions N] [--seed S] [--target NAME] [--input HEX] [--quick] [--json]`.
 
 mod commands;
 
@@ -21,6 +22,8 @@ enum Harness {
     Crashes(Crashes),
     /// Cores, edges and devices on simulated roads, disks and clocks, from seeds.
     Sim(Sim),
+    /// Every decoder, fed what was well formed once.
+    Fuzz(commands::fuzz::Fuzz),
     /// Random commands against the rules, beside a plain reading of rules and facts.
     Model(commands::model::Model),
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
     match Arguments::parse().harness {
         Harness::Crashes(arguments) => crashes(arguments),
         Harness::Sim(arguments) => sim(&arguments),
+        Harness::Fuzz(arguments) => arguments.run(),
         Harness::Model(arguments) => arguments.run(),
     }
 }

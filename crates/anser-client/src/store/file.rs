@@ -64,6 +64,27 @@ impl FileStore {
         Ok(FileStore { folder, held: MemoryStore::default(), outbox_changed: false, state_changed: false })
     }
 
+    /// Reads what the two files hold; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// The name of the file that is damaged, and how.
+    pub fn decode(state: Option<&[u8]>, outbox: Option<&[u8]>) -> Result<Saved, (&'static str, String)> {
+        let mut saved = Saved::default();
+        if let Some(bytes) = state {
+            let state: StateFile =
+                parse(bytes, |file: &StateFile| file.format).map_err(|why| (STATE_FILE, why))?;
+            saved.account = state.account.map(AccountId);
+            (saved.cursor, saved.heads, saved.profiles) = (state.cursor, state.heads, state.profiles);
+        }
+        if let Some(bytes) = outbox {
+            let outbox: OutboxFile =
+                parse(bytes, |file: &OutboxFile| file.format).map_err(|why| (OUTBOX_FILE, why))?;
+            let entries = outbox.entries.into_iter().map(EntryRow::into_entry);
+            saved.outbox = entries.collect::<Result<_, _>>().map_err(|why| (OUTBOX_FILE, why))?;
+        }
+        Ok(saved)
+    }
+
     fn write<T: Serialize>(&self, name: &str, content: &T) -> Result<(), StoreError> {
         let path = self.folder.join(name);
         let bytes = serde_json::to_vec(content).map_err(|error| StoreError::Damaged {
@@ -76,19 +97,10 @@ impl FileStore {
 
 impl Store for FileStore {
     fn load(&mut self) -> Result<Saved, StoreError> {
-        let mut saved = Saved::default();
-        let path = self.folder.join(STATE_FILE);
-        if let Some(state) = read::<StateFile>(&path)? {
-            check_format(&path, state.format)?;
-            saved.account = state.account.map(AccountId);
-            (saved.cursor, saved.heads, saved.profiles) = (state.cursor, state.heads, state.profiles);
-        }
-        let path = self.folder.join(OUTBOX_FILE);
-        if let Some(outbox) = read::<OutboxFile>(&path)? {
-            check_format(&path, outbox.format)?;
-            let entries = outbox.entries.into_iter().map(|row| row.into_entry(&path));
-            saved.outbox = entries.collect::<Result<_, _>>()?;
-        }
+        let (state, outbox) = (read(&self.folder.join(STATE_FILE))?, read(&self.folder.join(OUTBOX_FILE))?);
+        let saved = FileStore::decode(state.as_deref(), outbox.as_deref()).map_err(|(file, reason)| {
+            StoreError::Damaged { path: self.folder.join(file).display().to_string(), reason }
+        })?;
         self.held = MemoryStore::holding(saved.clone());
         Ok(saved)
     }
@@ -128,33 +140,31 @@ impl EntryRow {
         EntryRow { order: entry.order, frame: entry.frame, written: entry.written, error: entry.error }
     }
 
-    fn into_entry(self, path: &Path) -> Result<SavedEntry, StoreError> {
-        let client_id = self.frame.client_id().and_then(|id| wire::client_id(id).ok()).ok_or_else(|| {
-            let reason = format!("entry {} is no command with a client id", self.order);
-            StoreError::Damaged { path: path.display().to_string(), reason }
-        })?;
+    fn into_entry(self) -> Result<SavedEntry, String> {
+        let client_id = self
+            .frame
+            .client_id()
+            .and_then(|id| wire::client_id(id).ok())
+            .ok_or_else(|| format!("entry {} is no command with a client id", self.order))?;
         let EntryRow { order, frame, written, error } = self;
         Ok(SavedEntry { order, client_id, frame, written, error })
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(io_error(path, source)),
-    };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| StoreError::Damaged { path: path.display().to_string(), reason: error.to_string() })
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(io_error(path, source)),
+    }
 }
 
-fn check_format(path: &Path, format: u32) -> Result<(), StoreError> {
-    if format == FORMAT {
-        return Ok(());
+fn parse<T: DeserializeOwned>(bytes: &[u8], format: impl Fn(&T) -> u32) -> Result<T, String> {
+    let file: T = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    match format(&file) {
+        FORMAT => Ok(file),
+        other => Err(format!("format {other}, this version reads format {FORMAT}")),
     }
-    let reason = format!("format {format}, this version reads format {FORMAT}");
-    Err(StoreError::Damaged { path: path.display().to_string(), reason })
 }
 
 /// Writes beside, syncs, renames over, syncs the folder: the old content or the new, never a part.

@@ -1,3 +1,4 @@
 //! The commands of the harnesses, a file each.
 
+pub mod fuzz;
 pub mod model;

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anser_core::conversation::Conversation;
+use anser_model::ConversationFact;
+
 use crate::panics::caught;
 use script::{Script, Step};
 use world::{Outcome, World};
@@ -162,6 +165,23 @@ fn play(seed: u64, case: u64, report: &mut ModelReport) {
 
 fn take(world: &mut World, step: &Step) -> Result<Outcome, String> {
     caught(|| world.step(step)).and_then(|outcome| outcome)
+}
+
+/// What some cases came to: facts and conversations for those who need well-formed ones.
+pub(crate) fn samples(seed: u64, cases: u64) -> (Vec<ConversationFact>, Vec<Conversation>) {
+    let mut facts = Vec::new();
+    let mut conversations = Vec::new();
+    for case in 0..cases {
+        let mut script = Script::new(seed, case);
+        let mut world = World::default();
+        while let Some(step) = script.next(&world.plain) {
+            world.step(&step).expect("a sample is of a case that is well");
+        }
+        let known = world.plain.conversations().flat_map(|known| known.facts());
+        facts.extend(known.map(|(_, fact)| fact.clone()));
+        conversations.extend(world.into_states());
+    }
+    (facts, conversations)
 }
 
 /// What goes wrong in these steps, if it does.

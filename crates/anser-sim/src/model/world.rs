@@ -82,6 +82,11 @@ impl World {
         }
     }
 
+    /// Every conversation of which there is a fact.
+    pub fn into_states(self) -> impl Iterator<Item = Conversation> {
+        self.states.into_values().filter(|state| state.shared.n_newest > N(0))
+    }
+
     fn record(&mut self, step: &Step, changes: Vec<Change>) -> Result<(), String> {
         let cid = step.command.cid;
         let count = changes.len();
