@@ -334,6 +334,14 @@ impl Conversation {
         }
     }
 
+    /// Former members who hold a message that the fact recalled.
+    pub fn void_for(&self, fact: &ConversationFact) -> Arc<[AccountId]> {
+        let Change::Recalled { stands } = &fact.change else { return Arc::new([]) };
+        let seq = stands.seq.unwrap_or_default();
+        let holds = |member: &Member| member.tombstone.is_some() && member.intervals.contains(seq);
+        self.members.iter().filter(|(_, member)| holds(member)).map(|(&account, _)| account).collect()
+    }
+
     fn note_author(&mut self, fact: &ConversationFact, touched: &mut Touched) {
         if let Some(key) = &fact.command
             && let Some(author) = self.members.get_mut(&fact.author)

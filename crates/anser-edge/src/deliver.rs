@@ -1,6 +1,6 @@
 //! A durable fact, to the sessions of an edge that it is for: encoded once for each form in use.
 
-use anser_core::engine::{Event, ReplyTo};
+use anser_core::engine::{Event, ReplyTo, Void};
 use anser_core::fanout::EdgeId;
 use anser_model::{AccountId, Change};
 use anser_proto::Encoding;
@@ -38,6 +38,13 @@ pub fn deliver(event: &Event, accounts: &[AccountId], shell: &dyn Shell, table: 
                 session.offer_event(slot, n, bytes, shell);
             }
         });
+    }
+}
+
+/// Has sessions of these accounts sync the slot.
+pub fn resync(void: &Void, shell: &dyn Shell, table: &mut impl Table) {
+    for &account in void.accounts.iter() {
+        table.each_of(account, None, &mut |session| session.resync(&[void.slot], shell));
     }
 }
 

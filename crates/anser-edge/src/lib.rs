@@ -16,7 +16,7 @@ pub mod exchange;
 pub mod session;
 pub mod shell;
 
-pub use deliver::{Table, deliver};
+pub use deliver::{Table, deliver, resync};
 pub use exchange::{Asked, Effect, Grant, Input, Question, Verified};
 pub use session::Session;
 pub use shell::{Framing, Shell, Terms};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anser_model::change::CommandKey;
 use anser_model::{AccountId, Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal, planted};
 
-use super::messages::{Answer, AskId, Effect, Event, Released, ReplyTo};
+use super::messages::{Answer, Effect, Event, Released, ReplyTo, Void};
 use super::{FACTS_PER_RECORD, NO_SPACE_BACKOFF_MS, Phase, RECORD_SOFT_BYTES, RECORDS_IN_FLIGHT, SlotEngine};
 use crate::ports::log::AppendError;
 use crate::record::{Record, RecordHeader};
@@ -35,11 +35,20 @@ impl Pipeline {
         self.in_flight.is_empty() && self.forming_count == 0
     }
 
-    /// An event of which nobody waits for the answer.
-    pub(super) fn hold_event(&mut self, fact: Arc<StoredFact>, audience: Arc<[AccountId]>) {
+    /// Everybody who is concerned by a fact is told once it is durable.
+    pub(super) fn hold_event(
+        &mut self,
+        fact: Arc<StoredFact>,
+        audience: Arc<[AccountId]>,
+        void: Arc<[AccountId]>,
+        origin: ReplyTo,
+    ) {
+        let (slot, n) = (fact.slot, fact.n);
         if !audience.is_empty() {
-            let event = Event { audience, origin: ReplyTo::Slot { slot: fact.slot, ask: AskId(0) }, fact };
-            self.hold(event.fact.n, Released::Event(event));
+            self.hold(n, Released::Event(Event { fact, audience, origin }));
+        }
+        if !void.is_empty() {
+            self.hold(n, Released::Void(Void { slot, accounts: void }));
         }
     }
 
@@ -54,7 +63,7 @@ impl Pipeline {
             Released::Answer { reply, .. } => {
                 Some(Released::Answer { reply, answer: Err(Refusal::UnknownOutcome) })
             }
-            Released::Event(_) => None,
+            Released::Event(_) | Released::Void(_) => None,
         });
         let answers: Vec<Released> = answers.collect();
         if !answers.is_empty() {
@@ -101,10 +110,8 @@ impl SlotEngine {
         push_fact(&mut self.pipeline.forming, &stored.encoded);
         self.pipeline.forming_count += 1;
         self.tail.push_back(stored.clone());
-        if !audience.is_empty() {
-            let event = Event { fact: stored.clone(), audience, origin };
-            self.pipeline.hold(stored.n, Released::Event(event));
-        }
+        let void = cached.state.void_for(&stored.fact);
+        self.pipeline.hold_event(stored.clone(), audience, void, origin);
         stored
     }
 
@@ -158,7 +165,7 @@ impl SlotEngine {
         if ready > 0 {
             let mut released: Vec<Released> = self.pipeline.held.drain(..ready).map(|(_, r)| r).collect();
             if planted!(AnswerOvertakesEvents) {
-                released.sort_by_key(|released| matches!(released, Released::Event(_)));
+                released.sort_by_key(|released| !matches!(released, Released::Answer { .. }));
             }
             effects.push(Effect::Release(released));
         }

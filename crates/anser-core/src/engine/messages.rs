@@ -292,6 +292,18 @@ pub enum Released {
     },
     /// A fact and who is told of it.
     Event(Event),
+    /// Facts that these accounts hold are void, and they are told of nothing else there: whoever of them is
+    /// here syncs the slot.
+    Void(Void),
+}
+
+/// Who must sync a slot, since a fact made void what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Void {
+    /// Which slot.
+    pub slot: Slot,
+    /// Former members who may see what was changed, and not the fact that changed it.
+    pub accounts: Arc<[AccountId]>,
 }
 
 /// A durable fact on its way to those who may see it.

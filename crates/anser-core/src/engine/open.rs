@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anser_model::{ConversationId, Fact, N, Refusal, Reign, SlotFact};
 
 use super::cache::Cached;
-use super::messages::{Effect, Fetch, Fetched, Start};
+use super::messages::{AskId, Effect, Fetch, Fetched, ReplyTo, Start};
 use super::{FetchFor, LEASE_GRACE_MS, LEASE_MS, Phase, SlotEngine};
 use crate::conversation::Conversation;
 use crate::ports::StoreError;
@@ -311,7 +311,10 @@ impl SlotEngine {
                 cached.remember(fact);
             }
             if fact.n > self.replay.told {
-                self.pipeline.hold_event(fact.clone(), cached.state.audience(&fact.fact));
+                let (audience, void) = (cached.state.audience(&fact.fact), cached.state.void_for(&fact.fact));
+                // Nobody waits for its answer any more.
+                let origin = ReplyTo::Slot { slot: fact.slot, ask: AskId(0) };
+                self.pipeline.hold_event(fact.clone(), audience, void, origin);
             }
         }
         self.replay.told = self.durable;

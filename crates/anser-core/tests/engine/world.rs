@@ -340,6 +340,7 @@ impl World {
     fn released(&mut self, released: Released) {
         match released {
             Released::Event(event) => self.events.push(event),
+            Released::Void(_) => {}
             Released::Answer { reply: ReplyTo::Caller(caller), answer } => {
                 assert!(self.answers.insert(caller, answer).is_none(), "answered once");
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anser_edge::{Input, Session, deliver};
+use anser_edge::{Input, Session, deliver, resync};
 use anser_model::{AccountId, UnixMillis};
 use tokio::sync::mpsc;
 
@@ -47,6 +47,7 @@ impl EdgeShared {
                 here.dirty.entry(session).or_insert_with(|| connection.clone());
             }
             ToEdge::Event { event, accounts } => deliver(&event, &accounts, &**self, here),
+            ToEdge::Void(void) => resync(&void, &**self, here),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use anser_core::engine::{Answer, Event, Query, ReplyTo};
+use anser_core::engine::{Answer, Event, Query, ReplyTo, Void};
 use anser_core::fanout::{EdgeId, Routing};
 use anser_core::ports::clock::Clock;
 use anser_core::ports::history::History;
@@ -72,6 +72,8 @@ pub enum ToEdge {
         /// What is answered.
         answer: Result<Answer, Refusal>,
     },
+    /// Sessions of these accounts must sync the slot.
+    Void(Void),
     /// A durable fact, for sessions of these accounts.
     Event {
         /// The fact.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anser_core::engine::{
     Answer, Effect, EngineConfig, Fetch, Fetched, Input, Now, Query, Released, ReplyTo, SlotEngine, Start,
+    Void,
 };
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
@@ -303,6 +304,14 @@ impl Worker {
                 for (edge, accounts) in routing.plan(&event.audience) {
                     let event = ToEdge::Event { event: event.clone(), accounts };
                     self.outgoing.entry(edge).or_default().push(event);
+                }
+            }
+            Released::Void(void) => {
+                let routing =
+                    self.links.edges.routing.read().expect("nothing panics while it holds the routing");
+                for (edge, accounts) in routing.plan(&void.accounts) {
+                    let void = ToEdge::Void(Void { slot: void.slot, accounts });
+                    self.outgoing.entry(edge).or_default().push(void);
                 }
             }
             Released::Answer { reply, answer } => {

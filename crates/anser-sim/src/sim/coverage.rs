@@ -49,6 +49,7 @@ const STATES: &[&str] = &[
     "Effect::Release(answer)",
     "Effect::Release(refusal)",
     "Effect::Release(event)",
+    "Effect::Release(void)",
     "Effect::Halt",
     "Effect::Deposed",
     "Effect::Closed",
@@ -107,6 +108,7 @@ impl Coverage {
                         Released::Answer { answer: Ok(_), .. } => "Effect::Release(answer)",
                         Released::Answer { .. } => "Effect::Release(refusal)",
                         Released::Event(_) => "Effect::Release(event)",
+                        Released::Void(_) => "Effect::Release(void)",
                     };
                     *self.states.entry(name).or_default() += 1;
                 }

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo};
+use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo, Void};
 use anser_core::fanout::EdgeId;
 use anser_edge::{
-    Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver,
+    Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, resync,
 };
 use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMillis, planted};
 use anser_proto::{Encoding, ErrorCode, v1};
@@ -69,6 +69,8 @@ pub(super) enum ToEdge {
         event: Event,
         accounts: Arc<[AccountId]>,
     },
+    /// Sessions of these accounts must sync the slot.
+    Void(Void),
     /// The answer to a question that a session waits for.
     Told {
         life: u32,
@@ -373,6 +375,16 @@ impl World {
                 let touched = BTreeSet::new();
                 let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
                 deliver(&event, &accounts, &shell, &mut seats);
+                for session in seats.touched {
+                    self.pump(id, session);
+                }
+            }
+            ToEdge::Void(void) => {
+                let shell = self.shell(id);
+                let edge = &mut self.edges[id];
+                let touched = BTreeSet::new();
+                let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
+                resync(&void, &shell, &mut seats);
                 for session in seats.touched {
                     self.pump(id, session);
                 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anser_core::engine::{
-    Answer, AskId, Effect, EngineConfig, Fetch, Input, Now, Query, Released, ReplyTo, SlotEngine, Start,
+    Answer, AskId, Effect, EngineConfig, Fetch, Input, Now, Query, Released, ReplyTo, SlotEngine, Start, Void,
 };
 use anser_core::fanout::{EdgeId, Routing};
 use anser_core::ports::StoreError;
@@ -297,12 +297,13 @@ impl World {
                 ruler.serves_from = Some(ruler.engine.durable());
             }
             let is_first = ruler.is_first;
-            self.perform_all(id, slot, &mut effects);
             if opens {
+                // Before anything of it is let go: an answer would move a cursor past what was missed.
                 self.note(format_args!("core {id} rules slot {slot}"));
                 self.reigns(slot, id);
                 self.announce(id, slot, is_first);
             }
+            self.perform_all(id, slot, &mut effects);
         }
     }
 
@@ -574,6 +575,12 @@ impl World {
                 for (edge, accounts) in self.nodes[id].routing.plan(&event.audience) {
                     let event = event.clone();
                     self.to_edge(id, usize::from(edge.0), ToEdge::Event { event, accounts });
+                }
+            }
+            Released::Void(void) => {
+                for (edge, accounts) in self.nodes[id].routing.plan(&void.accounts) {
+                    let void = Void { slot: void.slot, accounts };
+                    self.to_edge(id, usize::from(edge.0), ToEdge::Void(void));
                 }
             }
             Released::Answer { reply, answer } => {
