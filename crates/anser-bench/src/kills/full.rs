@@ -16,6 +16,7 @@ const GROWTH_BYTES: usize = 64 * 1024;
 /// A small disk, unmounted when dropped.
 pub struct SmallDisk {
     folder: TempDir,
+    is_kept: bool,
 }
 
 impl SmallDisk {
@@ -36,12 +37,19 @@ impl SmallDisk {
             eprintln!("no small disk: {}", String::from_utf8_lossy(&said.stderr).trim());
             return Ok(None);
         }
-        Ok(Some(SmallDisk { folder }))
+        Ok(Some(SmallDisk { folder, is_kept: false }))
     }
 
     /// Where a server's data goes.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Leaves it mounted for whoever looks for the reason of a fault. Where it is.
+    pub fn keep(mut self) -> PathBuf {
+        self.is_kept = true;
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_path_buf()
     }
 
     /// Fills what is left of it.
@@ -81,6 +89,9 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         // Lazily: a server that is being killed may hold a file of it a moment longer.
         let unmounted = Command::new("umount").arg("--lazy").arg(self.folder.path()).status();
         if !unmounted.is_ok_and(|status| status.success()) {

@@ -179,6 +179,9 @@ impl Run {
         if killed.is_err() || !is_clean {
             let log = server.log_tail();
             eprintln!("data kept in {}; the log ends:\n{log}", server.keep_folder().display());
+            if let Some(small) = small {
+                eprintln!("the full disk is still mounted at {}", small.keep().display());
+            }
             return killed;
         }
         server.stop().await

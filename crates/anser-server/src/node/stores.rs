@@ -146,3 +146,50 @@ impl Trimmer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use anser_core::ports::log::{AppendError, SlotHead};
+    use anser_core::record::Record;
+
+    use super::*;
+
+    /// A log that remembers how it was trimmed.
+    #[derive(Default)]
+    struct Trimmed(Mutex<Vec<Vec<(Slot, N)>>>);
+
+    impl Log for Trimmed {
+        fn append(&self, _record: Record) -> PortFuture<Result<(), AppendError>> {
+            unreachable!("a trimmer appends nothing")
+        }
+
+        fn heads(&self) -> PortFuture<Result<Vec<SlotHead>, LogError>> {
+            unreachable!("a trimmer asks for no heads")
+        }
+
+        fn read(&self, _: Slot, _: N, _: usize) -> PortFuture<Result<Vec<Record>, LogError>> {
+            unreachable!("a trimmer reads nothing")
+        }
+
+        fn trim(&self, below: Vec<(Slot, N)>) -> PortFuture<Result<(), LogError>> {
+            self.0.lock().expect("no panic").push(below);
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    /// The last fact of a slot where nothing happens any more must not keep all of the log behind it.
+    #[tokio::test]
+    async fn what_was_folded_long_ago_is_forgotten_with_its_last_fact() {
+        let log = Arc::new(Trimmed::default());
+        let mut trimmer = Trimmer::new(log.clone());
+        let (idle, busy) = (Slot(1), Slot(2));
+        for at_ms in (0..=LOG_KEPT_MS).step_by(TRIM_INTERVAL_MS as usize) {
+            assert!(log.0.lock().expect("no panic").is_empty(), "those who reconnect are replayed");
+            trimmer.tick(at_ms, [(idle, N(1)), (busy, N(10 + at_ms))].into_iter());
+        }
+        trimmer.next().await;
+        assert_eq!(*log.0.lock().expect("no panic"), [vec![(idle, N(2)), (busy, N(11))]]);
+    }
+}

@@ -138,13 +138,17 @@ impl Ledger {
                 told = true;
                 continue;
             };
-            let kept = line.kept.iter().filter(|record| record.header.first_n >= first);
-            if !kept.eq(read.iter()) {
-                return Err(Finding::new(
-                    Breach::Altered,
-                    format!("slot {slot} serves other than was appended"),
-                ));
+            let kept: Vec<&Record> =
+                line.kept.iter().filter(|record| record.header.first_n >= first).collect();
+            if kept.iter().copied().eq(&read) {
+                continue;
             }
+            // Without its end, and nobody was told: cut away as if it had never been durable.
+            let breach = match kept.iter().copied().take(read.len()).eq(&read) {
+                true => Breach::Undetected,
+                false => Breach::Altered,
+            };
+            return Err(Finding::new(breach, format!("slot {slot} serves other than was appended")));
         }
         Ok(told)
     }

@@ -177,12 +177,14 @@ impl World {
         match &mut self.machine {
             Some(machine) => {
                 // What cannot be trimmed now is trimmed later.
-                _ = machine.log().trim(&folded);
+                let below: Vec<(Slot, N)> =
+                    folded.iter().map(|&(slot, folded)| (slot, folded.next())).collect();
+                _ = machine.log().trim(&below);
             }
             None => {
                 for (slot, folded) in folded {
                     // A margin, as the server keeps one, for an owner that is just starting.
-                    let kept = self.trimmed.insert(slot, folded).unwrap_or_default();
+                    let kept = self.trimmed.insert(slot, folded.next()).unwrap_or_default();
                     self.shared.trim(slot, kept);
                 }
             }
