@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use anser_core::ports::disk::Disk;
+use anser_core::ports::log::LogError;
 use anser_core::record::Record;
 use anser_core::storage::{decode_fact, split_facts};
 use anser_embedded::log::{LogOptions, OpenError, SteppedLog};
@@ -154,8 +155,12 @@ pub(super) fn check(input: &[u8]) -> Result<bool, String> {
     for head in log.heads() {
         let mut next = head.first;
         while next <= head.last {
-            let records =
-                log.read(head.slot, next, READ_BYTES).map_err(|error| format!("it opened: {error}"))?;
+            let records = match log.read(head.slot, next, READ_BYTES) {
+                Ok(records) => records,
+                // A log is opened by its end: damage before it is found when it is read, and not served.
+                Err(LogError::Damaged { .. }) => return Ok(false),
+                Err(error) => return Err(format!("it opened: {error}")),
+            };
             if records.is_empty() {
                 return Err(format!("nothing at n {next} of {:?}", head));
             }
@@ -170,5 +175,13 @@ pub(super) fn check(input: &[u8]) -> Result<bool, String> {
             }
         }
     }
-    Ok(true)
+    // What the check after a start finds is damage, and nothing else.
+    loop {
+        match log.check_one() {
+            Ok(true) => {}
+            Ok(false) => return Ok(true),
+            Err(LogError::Damaged { .. }) => return Ok(false),
+            Err(error) => return Err(format!("the check: {error}")),
+        }
+    }
 }
