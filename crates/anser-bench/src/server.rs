@@ -78,7 +78,19 @@ impl Server {
     /// # Errors
     /// It cannot be started, or ends at once.
     pub async fn start(plan: ServerPlan) -> anyhow::Result<Server> {
+        Server::start_in(plan, |_| Ok(())).await
+    }
+
+    /// Starts a server on a data folder that `fill` fills first, at a free port.
+    ///
+    /// # Errors
+    /// It cannot be filled, or as [`Server::start`].
+    pub async fn start_in(
+        plan: ServerPlan,
+        fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Server> {
         let folder = tempfile::Builder::new().prefix("anser-bench-").tempdir()?;
+        fill(&folder.path().join("data"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut server = Server { plan, folder, address, running: None };
         server.start_again().await?;
