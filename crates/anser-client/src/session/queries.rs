@@ -34,7 +34,7 @@ pub struct Asking {
     pub asker: Asker,
     /// What.
     pub query: Query,
-    /// After this it is given up.
+    /// After this it is given up; what the session itself asks never is.
     pub deadline_ms: u64,
     /// Not to be asked before this.
     pub not_before_ms: u64,
@@ -60,7 +60,11 @@ impl Queries {
 
     /// Takes a question of the session itself, which asks few at once.
     pub fn ask(&mut self, asker: Asker, query: Query, now_ms: u64) {
-        let deadline_ms = now_ms.saturating_add(QUERY_PATIENCE_MS);
+        // Nobody would ask again for what the session itself must know.
+        let deadline_ms = match asker {
+            Asker::Application(_) => now_ms.saturating_add(QUERY_PATIENCE_MS),
+            _ => u64::MAX,
+        };
         self.waiting.push_back(Asking { asker, query, deadline_ms, not_before_ms: now_ms, refusals: 0 });
     }
 
@@ -95,7 +99,7 @@ impl Queries {
 
     /// When the next question is given up.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.waiting.iter().map(|asking| asking.deadline_ms).min()
+        self.waiting.iter().map(|asking| asking.deadline_ms).filter(|&at| at < u64::MAX).min()
     }
 
     /// Whether a question of such an asker is waiting.
@@ -131,7 +135,9 @@ mod tests {
         queries.put_back(first);
         assert_eq!(queries.next(10).unwrap().asker, Asker::Profiles);
         assert_eq!((queries.next(10), queries.next_due_ms()), (None, Some(100)));
+        queries.ask(Asker::Heads, query(), 0);
         assert_eq!(queries.expire(QUERY_PATIENCE_MS), [Asker::Application(1)]);
+        assert_eq!(queries.next(QUERY_PATIENCE_MS).unwrap().asker, Asker::Heads);
         (0..QUERIES_WAITING as u64)
             .for_each(|ticket| queries.ask_for_application(ticket, query(), 0).unwrap());
         assert_eq!(queries.ask_for_application(9, query(), 0), Err(Failure::Full));
