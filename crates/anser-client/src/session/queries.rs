@@ -79,15 +79,15 @@ impl Queries {
         self.waiting.remove(index)
     }
 
-    /// Questions whose time is over: who asked.
-    pub fn expire(&mut self, now_ms: u64) -> Vec<Asker> {
+    /// Questions of the application whose time is over.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Ticket> {
         let mut expired = Vec::new();
-        self.waiting.retain(|asking| {
-            let keep = asking.deadline_ms > now_ms;
-            if !keep {
-                expired.push(asking.asker.clone());
+        self.waiting.retain(|asking| match asking.asker {
+            Asker::Application(ticket) if asking.deadline_ms <= now_ms => {
+                expired.push(ticket);
+                false
             }
-            keep
+            _ => true,
         });
         expired
     }
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(queries.next(10).unwrap().asker, Asker::Profiles);
         assert_eq!((queries.next(10), queries.next_due_ms()), (None, Some(100)));
         queries.ask(Asker::Heads, query(), 0);
-        assert_eq!(queries.expire(QUERY_PATIENCE_MS), [Asker::Application(1)]);
+        assert_eq!(queries.expire(QUERY_PATIENCE_MS), [1]);
         assert_eq!(queries.next(QUERY_PATIENCE_MS).unwrap().asker, Asker::Heads);
         (0..QUERIES_WAITING as u64)
             .for_each(|ticket| queries.ask_for_application(ticket, query(), 0).unwrap());

@@ -7,7 +7,7 @@ use anser_proto::{CLIENT_FRAME_BYTES, Encoding, ErrorCode, encode_client, v1, wi
 use crate::session::command::{self, Command, Query};
 use crate::session::exchange::{Failure, LinkId, Output, Update};
 use crate::session::link::Phase;
-use crate::session::queries::Asker;
+use crate::session::queries::{Asker, Asking};
 use crate::session::{Asked, Conversation, InFlight, Session, Turn};
 
 /// How long an answer may take before the connection counts as dead.
@@ -45,19 +45,19 @@ impl Session {
             _ => {}
         }
         self.expire_requests(turn);
-        for asker in self.queries.expire(turn.now_ms()) {
-            self.timed_out(turn, asker);
+        for ticket in self.queries.expire(turn.now_ms()) {
+            turn.answer(Some(ticket), Err(Failure::TimedOut));
         }
     }
 
-    /// A question was given up.
-    fn timed_out(&mut self, turn: &mut Turn, asker: Asker) {
-        match asker {
+    /// A question has no answer. What the session itself must know is asked again: nobody else would.
+    fn timed_out(&mut self, turn: &mut Turn, asking: Asking) {
+        match asking.asker {
             Asker::Application(ticket) => turn.answer(Some(ticket), Err(Failure::TimedOut)),
             Asker::Recheck(cid) => {
                 self.rechecks_wanted.insert(cid);
             }
-            Asker::Profiles | Asker::Heads | Asker::Gap(_) => {}
+            Asker::Profiles | Asker::Heads | Asker::Gap(_) => self.queries.put_back(asking),
         }
     }
 
@@ -70,10 +70,11 @@ impl Session {
                 return;
             }
             match &oldest.get().asked {
-                Asked::Query(asking) if self.link.last_heard_ms > sent_ms => {
-                    let asker = asking.asker.clone();
-                    oldest.remove();
-                    self.timed_out(turn, asker);
+                Asked::Query(_) if self.link.last_heard_ms > sent_ms => {
+                    let Asked::Query(asking) = oldest.remove().asked else {
+                        unreachable!("it is a question")
+                    };
+                    self.timed_out(turn, asking);
                 }
                 _ => return self.drop_link(turn, 0),
             }

@@ -122,7 +122,8 @@ impl SlotEngine {
                 }
             },
         };
-        let context = Context { timeline: self.config.timeline, now: self.latest, named: named.as_deref() };
+        let now = self.now_in(cached);
+        let context = Context { timeline: self.config.timeline, now, named: named.as_deref() };
         match decide(&cached.state, command, context) {
             Err(refusal) => self.answer(work.reply, Err(refusal)),
             Ok(changes) => self.carry_out(cid, work, changes),
