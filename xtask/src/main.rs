@@ -22,7 +22,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   test              install what the tests need, and run every test
   tidy              check the habits that a compiler does not
   prove NAME [ARGUMENTS]
-                    run a harness: crashes, ledger, kills; --quick for the size of the tests
+                    run a harness: model, fuzz, sim, crashes, ledger, upgrade, kills,
+                    planted; --quick for the size of the tests
 ";
 
 fn main() -> ExitCode {

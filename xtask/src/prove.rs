@@ -13,9 +13,13 @@ struct Harness {
     arguments: &'static [&'static str],
 }
 
+/// The one program that has bugs to plant, which no other build may have.
+const PLANTED: &str = "planted";
+
 const HARNESSES: &[Harness] = &[
     Harness { name: "model", packages: &["anser-sim"], program: "anser-sim", arguments: &["model"] },
     Harness { name: "fuzz", packages: &["anser-sim"], program: "anser-sim", arguments: &["fuzz"] },
+    Harness { name: "sim", packages: &["anser-sim"], program: "anser-sim", arguments: &["sim"] },
     Harness { name: "crashes", packages: &["anser-sim"], program: "anser-sim", arguments: &["crashes"] },
     Harness {
         name: "ledger",
@@ -35,6 +39,7 @@ const HARNESSES: &[Harness] = &[
         program: "anser-bench",
         arguments: &["kills"],
     },
+    Harness { name: PLANTED, packages: &["anser-sim"], program: "anser-sim-planted", arguments: &[] },
 ];
 
 /// Names of all harnesses.
@@ -48,12 +53,24 @@ pub fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let Some(harness) = HARNESSES.iter().find(|harness| harness.name == wanted) else {
         anyhow::bail!("there is no harness {wanted:?}: choose one of {}", names().join(", "));
     };
+    succeed(&mut build(harness))?;
+    Ok(code(finish(prepared(harness).args(&arguments[1..]))?))
+}
+
+fn build(harness: &Harness) -> Command {
     let mut build = cargo(&["build", "--release"]);
     for package in harness.packages {
         build.args(["--package", package]);
     }
-    succeed(&mut build)?;
-    Ok(code(finish(prepared(harness).args(&arguments[1..]))?))
+    if harness.name == PLANTED {
+        build.args(["--features", PLANTED, "--bin", harness.program]);
+    }
+    build
+}
+
+/// Builds what the build of the whole workspace does not.
+pub fn build_planted() -> Option<Command> {
+    HARNESSES.iter().find(|harness| harness.name == PLANTED).map(build)
 }
 
 /// The harness in the size of the tests, built before.

@@ -73,6 +73,13 @@ pub(super) struct Deed {
     pub retried: bool,
 }
 
+impl Conn {
+    /// So much time passes at once.
+    pub fn pass(&mut self, ms: u64) {
+        (self.up_at, self.down_at) = (self.up_at + ms, self.down_at + ms);
+    }
+}
+
 impl Device {
     pub fn new(account: AccountId, id: DeviceId) -> Self {
         Device {
@@ -374,7 +381,7 @@ impl World {
         });
     }
 
-    pub(super) fn to_device(&mut self, conn: u64, bytes: Bytes) {
+    pub(super) fn send_down(&mut self, conn: u64, bytes: Bytes) {
         if self.happens_on_road(self.roads().severed) {
             self.fault("connection severed");
             self.sever(conn);

@@ -16,7 +16,6 @@ use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMil
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
-use super::plan::Shape;
 use super::world::{BEGINNING, SLOT_KEY, TIMELINE, World};
 
 /// After how long without a frame a client pings; a session silent for twice as long is closed.
@@ -25,9 +24,6 @@ const HEARTBEAT_MS: u64 = 20_000;
 const BACKOFF_CAP_MS: u64 = 4_000;
 /// How long a resume ticket is good.
 const TICKET_MS: u64 = 15 * 60_000;
-/// How long a broken link stays down at most.
-const RELINK_MS: u64 = 800;
-
 /// One edge process.
 pub(super) struct Edge {
     pub up: bool,
@@ -46,17 +42,6 @@ struct Seat {
     conn: u64,
     frames: VecDeque<v1::ClientFrame>,
     heard_at: u64,
-}
-
-/// The link between an edge and a core: ordered, until it breaks.
-#[derive(Default)]
-pub(super) struct Link {
-    up: bool,
-    epoch: u64,
-    to_node_at: u64,
-    to_edge_at: u64,
-    pub cut_until: u64,
-    coming: bool,
 }
 
 /// What a core hands to an edge.
@@ -92,7 +77,7 @@ struct SimShell {
 
 impl Framing for SimShell {
     fn frame(&self, frame: &v1::ServerFrame, encoding: Encoding) -> Bytes {
-        anser_proto::encode_server(frame, encoding).into()
+        anser_proto::encode_server(frame, encoding)
     }
 
     fn close(&self) -> Option<Bytes> {
@@ -168,6 +153,24 @@ impl Edge {
             next_session: 0,
         }
     }
+
+    /// Everybody who has a session here.
+    pub fn held(&self) -> Vec<AccountId> {
+        self.accounts.keys().copied().collect()
+    }
+
+    /// Sessions that wait for an answer.
+    pub fn waiting(&self) -> Vec<u64> {
+        let busy = self.seats.iter().filter(|(_, seat)| seat.session.is_busy());
+        busy.map(|(&session, _)| session).collect()
+    }
+
+    /// A core cannot be reached any more.
+    pub fn lose(&mut self, node: usize) {
+        for (_, owner) in self.owners.values_mut() {
+            *owner = owner.filter(|&owner| owner != node);
+        }
+    }
 }
 
 impl World {
@@ -229,132 +232,18 @@ impl World {
         self.after(5_000, move |world| world.sweep(id, life));
     }
 
-    // Links to cores.
-
-    pub(super) fn unlink(&mut self, edge: usize, node: usize) {
-        let link = self.links.entry((edge, node)).or_default();
-        if !link.up {
-            return;
-        }
-        link.up = false;
-        link.epoch += 1;
-        self.note(format_args!("edge {edge} and core {node} lose each other"));
-        for (_, owner) in self.edges[edge].owners.values_mut() {
-            *owner = owner.filter(|&owner| owner != node);
-        }
-        // A core forgets whom an edge held that it lost, an edge asks again.
-        let accounts: Vec<AccountId> = self.edges[edge].accounts.keys().copied().collect();
-        for account in accounts {
-            self.route(node, edge, account, false);
-        }
-        // What a session waits for may have been lost on the way.
-        let busy = self.edges[edge].seats.iter().filter(|(_, seat)| seat.session.is_busy());
-        let busy: Vec<u64> = busy.map(|(&session, _)| session).collect();
-        busy.into_iter().for_each(|session| self.close_seat(edge, session));
-        self.link_later(edge, node);
-    }
-
-    pub(super) fn link_later(&mut self, edge: usize, node: usize) {
-        let link = self.links.entry((edge, node)).or_default();
-        if link.up || link.coming {
-            return;
-        }
-        link.coming = true;
-        let delay = if self.plan.shape == Shape::OneMachine { 0 } else { 1 + self.chance.below(RELINK_MS) };
-        self.after(delay, move |world| {
-            let now = world.now;
-            let is_possible = world.edges[edge].up && world.nodes[node].up;
-            let link = world.links.entry((edge, node)).or_default();
-            link.coming = false;
-            if !is_possible {
-                return;
+    pub(super) fn edge_hears(&mut self, id: usize, node: usize, what: ToEdge) {
+        match &what {
+            ToEdge::Answer { reply, answer } => {
+                let outcome = if answer.is_ok() { "an answer" } else { "a refusal" };
+                self.note(format_args!("edge {id} hears {outcome} to {reply}"));
             }
-            if link.cut_until > now {
-                return world.link_later(edge, node);
+            ToEdge::Event { event, accounts } => {
+                let (slot, n) = (event.fact.slot, event.fact.n);
+                self.note(format_args!("edge {id} hears event {slot}.{n} for {accounts:?}"));
             }
-            link.up = true;
-            link.epoch += 1;
-            link.to_edge_at = now;
-            link.to_node_at = now;
-            world.note(format_args!("edge {edge} and core {node} are linked"));
-            world.linked(edge, node);
-        });
-    }
-
-    fn linked(&mut self, edge: usize, node: usize) {
-        let accounts: Vec<AccountId> = self.edges[edge].accounts.keys().copied().collect();
-        for account in accounts {
-            self.to_node(edge, node, move |world| world.route(node, edge, account, true));
+            ToEdge::Void(_) | ToEdge::Told { .. } | ToEdge::Serves { .. } => {}
         }
-        // Only behind the accounts: what is served from then on reaches their sessions.
-        self.to_node(edge, node, move |world| {
-            let served: Vec<(Slot, N)> = world.nodes[node]
-                .rulers
-                .iter()
-                .filter_map(|(&slot, ruler)| Some((slot, ruler.serves_from?)))
-                .collect();
-            for (slot, from) in served {
-                world.to_edge(node, edge, ToEdge::Serves { slot, from, hole: true });
-            }
-        });
-    }
-
-    /// A core serves a slot from now on.
-    pub(super) fn announce(&mut self, node: usize, slot: Slot, is_first: bool) {
-        let Some(from) = self.nodes[node].rulers[&slot].serves_from else { return };
-        for edge in 0..self.edges.len() {
-            self.to_edge(node, edge, ToEdge::Serves { slot, from, hole: !is_first });
-        }
-    }
-
-    /// Over the link to a core, in order, if it holds until then.
-    fn to_node(&mut self, edge: usize, node: usize, arrive: impl FnOnce(&mut World) + 'static) -> bool {
-        let delay = self.link_delay();
-        let now = self.now;
-        let link = self.links.entry((edge, node)).or_default();
-        if !link.up {
-            return false;
-        }
-        link.to_node_at = link.to_node_at.max(now + delay);
-        let (epoch, wait) = (link.epoch, link.to_node_at - now);
-        self.after(wait, move |world| {
-            let link = &world.links[&(edge, node)];
-            let is_cut = link.cut_until > world.now;
-            if !link.up || link.epoch != epoch {
-                return;
-            }
-            if is_cut {
-                return world.unlink(edge, node);
-            }
-            arrive(world);
-        });
-        true
-    }
-
-    /// Over the link to an edge, in order, if it holds until then.
-    pub(super) fn to_edge(&mut self, node: usize, edge: usize, what: ToEdge) {
-        let delay = self.link_delay();
-        let now = self.now;
-        let link = self.links.entry((edge, node)).or_default();
-        if !link.up {
-            return;
-        }
-        link.to_edge_at = link.to_edge_at.max(now + delay);
-        let (epoch, wait) = (link.epoch, link.to_edge_at - now);
-        self.after(wait, move |world| {
-            let link = &world.links[&(edge, node)];
-            let is_cut = link.cut_until > world.now;
-            if !link.up || link.epoch != epoch {
-                return;
-            }
-            if is_cut {
-                return world.unlink(edge, node);
-            }
-            world.edge_hears(edge, node, what);
-        });
-    }
-
-    fn edge_hears(&mut self, id: usize, node: usize, what: ToEdge) {
         match what {
             ToEdge::Answer { reply, answer } => {
                 let session = match reply {
@@ -484,7 +373,7 @@ impl World {
                 sessions.insert(session);
                 if sessions.len() == 1 {
                     for node in 0..self.nodes.len() {
-                        self.to_node(id, node, move |world| world.route(node, id, account, true));
+                        self.send_to_node(id, node, move |world| world.route(node, id, account, true));
                     }
                 }
             }
@@ -499,8 +388,9 @@ impl World {
                 let caller = self.next_caller;
                 self.callers.insert(caller, (id, life, session));
                 let node = self.edge_owner(id, slot);
-                let sent = self
-                    .to_node(id, node, move |world| world.query(node, slot, ReplyTo::Caller(caller), query));
+                let sent = self.send_to_node(id, node, move |world| {
+                    world.query(node, slot, ReplyTo::Caller(caller), query)
+                });
                 if !sent {
                     self.callers.remove(&caller);
                     self.seat_later(id, session, 1, Input::Told(Err(Refusal::Unavailable)));
@@ -521,13 +411,13 @@ impl World {
                 let slot = SLOT_KEY.slot(command.cid);
                 let node = self.edge_owner(id, slot);
                 let input = CoreInput::Command { reply, command };
-                if !self.to_node(id, node, move |world| world.give(node, slot, input)) {
+                if !self.send_to_node(id, node, move |world| world.give(node, slot, input)) {
                     self.not_taken(id, session, reply);
                 }
             }
             Effect::Query { slot, reply, query } => {
                 let node = self.edge_owner(id, slot);
-                if !self.to_node(id, node, move |world| world.query(node, slot, reply, query)) {
+                if !self.send_to_node(id, node, move |world| world.query(node, slot, reply, query)) {
                     self.not_taken(id, session, reply);
                 }
             }
@@ -560,13 +450,13 @@ impl World {
     pub(super) fn pump(&mut self, id: usize, session: u64) {
         let Some(seat) = self.edges[id].seats.get_mut(&session) else { return };
         let conn = seat.conn;
-        if !self.conns.get(&conn).is_some_and(|conn| conn.stalled_until <= self.now) {
+        if self.conns.get(&conn).is_none_or(|conn| conn.stalled_until > self.now) {
             return;
         }
         let outgoing = seat.session.take_outgoing();
         let closing = seat.session.is_closing();
         for bytes in outgoing {
-            self.to_device(conn, bytes);
+            self.send_down(conn, bytes);
         }
         if closing {
             self.close_seat(id, session);
@@ -574,7 +464,7 @@ impl World {
     }
 
     /// The session ends, and its device learns of it.
-    fn close_seat(&mut self, id: usize, session: u64) {
+    pub(super) fn close_seat(&mut self, id: usize, session: u64) {
         if let Some(conn) = self.remove_seat(id, session) {
             self.edge_end_is_gone(conn);
         }
@@ -583,6 +473,7 @@ impl World {
     /// The session is gone.
     pub(super) fn remove_seat(&mut self, id: usize, session: u64) -> Option<u64> {
         let seat = self.edges[id].seats.remove(&session)?;
+        self.note(format_args!("edge {id} has no session {session} any more"));
         if let Some(account) = seat.session.account()
             && let Some(sessions) = self.edges[id].accounts.get_mut(&account)
         {
@@ -590,7 +481,7 @@ impl World {
             if sessions.is_empty() {
                 self.edges[id].accounts.remove(&account);
                 for node in 0..self.nodes.len() {
-                    self.to_node(id, node, move |world| world.route(node, id, account, false));
+                    self.send_to_node(id, node, move |world| world.route(node, id, account, false));
                 }
             }
         }

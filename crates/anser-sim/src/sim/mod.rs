@@ -4,18 +4,21 @@
 //! - `plan`: what is tried, drawn from the seed ahead of time
 //! - `acts`: what people do; a new command joins here
 //! - `world`, `agenda`: time, roads, steps, and the end in which all must converge
-//! - `node`, `edge`, `device`: the processes; `log`, `stores`: what they stand on
+//! - `node`, `edge`, `device`: the processes; `appends`, `links`: how they speak;
+//!   `log`, `stores`: what they stand on
 //! - `audit`: what must be true, known from the log alone
 //! - `coverage`: which states were reached
 //! - `campaign`: many seeds; `shrink`: a failing one made small, and told
 
 mod acts;
 mod agenda;
+mod appends;
 mod audit;
 mod campaign;
 mod coverage;
 mod device;
 mod edge;
+mod links;
 mod log;
 mod node;
 mod plan;

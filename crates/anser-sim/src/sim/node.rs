@@ -8,7 +8,7 @@ use anser_core::engine::{
 };
 use anser_core::fanout::{EdgeId, Routing};
 use anser_core::ports::StoreError;
-use anser_core::ports::log::{AppendError, LogError, SlotHead};
+use anser_core::ports::log::{LogError, SlotHead};
 use anser_core::record::Record;
 use anser_model::{Command, N, Refusal, Reign, Slot, UnixMillis};
 
@@ -44,20 +44,20 @@ pub(super) struct Node {
     held_up: Vec<Happening>,
     pub no_log_until: u64,
     /// Records of the coming group commit (one machine).
-    committing: Vec<(Slot, u64, Record)>,
+    pub committing: Vec<(Slot, u64, Record)>,
 }
 
 /// One slot that a node rules, or is about to.
 pub(super) struct Ruler {
     pub engine: SlotEngine,
     /// Another engine of the slot has another one.
-    serial: u64,
+    pub serial: u64,
     /// Nobody ruled the slot before.
     is_first: bool,
     /// n of its opening, once it serves.
     pub serves_from: Option<N>,
     /// When the last append sent is resolved.
-    resolved_at: u64,
+    pub resolved_at: u64,
 }
 
 impl Node {
@@ -76,6 +76,11 @@ impl Node {
             no_log_until: 0,
             committing: Vec::new(),
         }
+    }
+
+    /// So much time passes at once.
+    pub fn pass(&mut self, ms: u64) {
+        self.rulers.values_mut().for_each(|ruler| ruler.resolved_at += ms);
     }
 
     fn clock(&self, now: u64) -> Now {
@@ -258,7 +263,7 @@ impl World {
         }
     }
 
-    fn give_input(&mut self, id: usize, slot: Slot, serial: u64, input: Input) {
+    pub(super) fn give_input(&mut self, id: usize, slot: Slot, serial: u64, input: Input) {
         self.nodes[id].pending.push((slot, serial, input));
         if !self.nodes[id].turn_is_due {
             self.nodes[id].turn_is_due = true;
@@ -457,132 +462,19 @@ impl World {
         }
     }
 
-    fn append(&mut self, id: usize, slot: Slot, serial: u64, record: Record) {
-        if self.machine.is_some() {
-            return self.commit_later(id, slot, serial, record);
-        }
-        let life = self.nodes[id].life;
-        let through = record.header.last_n();
-        let there = self.log_delay(id);
-        let lost = there.is_none() || self.happens_on_road(self.roads().append_unknown);
-        let full = self.now < self.full_until || self.happens_on_road(self.roads().append_full);
-        if full {
-            let result = Err(AppendError::NoSpace("the log is full".into()));
-            return self.resolve_at(self.now + 5, id, slot, serial, through, result);
-        }
-        if lost {
-            self.fault("append of unknown fate");
-            let give_up_at = self.now + 1_000 + self.chance.below(3_000);
-            // It lands before that, or long after, or never.
-            let lands_after = match self.chance.below(3) {
-                _ if there.is_none() => None,
-                0 => None,
-                1 => Some(self.chance.below(500)),
-                _ => Some(self.chance.below(15_000)),
-            };
-            if let Some(delay) = lands_after {
-                self.after(delay, move |world| _ = world.land(&record));
-            }
-            let result = Err(AppendError::Unknown("no answer from the log".into()));
-            return self.resolve_at(give_up_at, id, slot, serial, through, result);
-        }
-        if self.happens_on_road(self.roads().append_twice) {
-            self.fault("append given twice");
-            let again = record.clone();
-            let delay = self.chance.below(3_000);
-            self.after(there.unwrap_or(0) + delay, move |world| _ = world.land(&again));
-        }
-        let back = self.log_delay(id).unwrap_or(5_000);
-        let arrives = self.in_order(id, slot, self.now + there.unwrap_or(0));
-        self.after(arrives - self.now, move |world| {
-            let result = world.land(&record);
-            let at = world.now + back;
-            if world.nodes[id].life == life {
-                world.resolve_at(at, id, slot, serial, through, result);
-            }
-        });
-    }
-
-    /// Appends of one slot arrive in the order in which they were sent.
-    fn in_order(&mut self, id: usize, slot: Slot, at: u64) -> u64 {
-        let arrives = self.arrivals.entry((id, slot)).or_default();
-        *arrives = (*arrives).max(at);
-        *arrives
-    }
-
-    fn resolve_at(
-        &mut self,
-        at: u64,
-        id: usize,
-        slot: Slot,
-        serial: u64,
-        through: N,
-        result: Result<(), AppendError>,
-    ) {
-        let Some(ruler) = self.nodes[id].rulers.get_mut(&slot).filter(|it| it.serial == serial) else {
-            return;
-        };
-        ruler.resolved_at = ruler.resolved_at.max(at);
-        let (at, life) = (ruler.resolved_at, self.nodes[id].life);
-        self.on_node(id, life, at - self.now, move |world| {
-            world.give_input(id, slot, serial, Input::Appended { through, result });
-        });
-    }
-
-    /// A record reaches the shared log: what it says is the truth from now on, if it counts.
-    fn land(&mut self, record: &Record) -> Result<(), AppendError> {
-        let result = self.shared.append(record);
-        if result.is_ok() {
-            self.landed(record);
-        }
-        result
-    }
-
-    fn commit_later(&mut self, id: usize, slot: Slot, serial: u64, record: Record) {
-        let life = self.nodes[id].life;
-        self.nodes[id].committing.push((slot, serial, record));
-        if self.nodes[id].committing.len() == 1 {
-            let delay = self.log_delay(id).unwrap_or(0);
-            self.on_node(id, life, delay, move |world| world.commit(id));
-        }
-    }
-
-    fn commit(&mut self, id: usize) {
-        let waiting = std::mem::take(&mut self.nodes[id].committing);
-        let Some(machine) = &mut self.machine else { return };
-        let full = self.now < self.full_until;
-        let records: Vec<Record> = waiting.iter().map(|(.., record)| record.clone()).collect();
-        let results = match full {
-            true => vec![Err(AppendError::NoSpace("the log is full".into())); records.len()],
-            false => machine.log().commit(&records),
-        };
-        if machine.disk().is_down() {
-            self.note(format_args!("the disk goes down in the middle of a commit"));
-            self.stop_node(id, true);
-            return self.after(1_000, move |world| world.start_node(id));
-        }
-        for ((slot, serial, record), result) in waiting.into_iter().zip(results) {
-            if result.is_ok() {
-                self.landed(&record);
-            }
-            let through = record.header.last_n();
-            self.resolve_at(self.now, id, slot, serial, through, result);
-        }
-    }
-
     fn release(&mut self, id: usize, slot: Slot, released: Released) {
         match released {
             Released::Event(event) => {
                 self.released_event(&event);
                 for (edge, accounts) in self.nodes[id].routing.plan(&event.audience) {
                     let event = event.clone();
-                    self.to_edge(id, usize::from(edge.0), ToEdge::Event { event, accounts });
+                    self.send_to_edge(id, usize::from(edge.0), ToEdge::Event { event, accounts });
                 }
             }
             Released::Void(void) => {
                 for (edge, accounts) in self.nodes[id].routing.plan(&void.accounts) {
                     let void = Void { slot: void.slot, accounts };
-                    self.to_edge(id, usize::from(edge.0), ToEdge::Void(void));
+                    self.send_to_edge(id, usize::from(edge.0), ToEdge::Void(void));
                 }
             }
             Released::Answer { reply, answer } => {
@@ -595,11 +487,11 @@ impl World {
     fn answer(&mut self, id: usize, reply: ReplyTo, answer: Result<Answer, Refusal>) {
         match reply {
             ReplyTo::Session { edge, .. } | ReplyTo::Sync { edge, .. } => {
-                self.to_edge(id, usize::from(edge), ToEdge::Answer { reply, answer });
+                self.send_to_edge(id, usize::from(edge), ToEdge::Answer { reply, answer });
             }
             ReplyTo::Caller(caller) => match self.callers.remove(&caller) {
                 Some((edge, life, session)) => {
-                    self.to_edge(id, edge, ToEdge::Told { life, session, answer });
+                    self.send_to_edge(id, edge, ToEdge::Told { life, session, answer });
                 }
                 None => self.told_world(caller, &answer),
             },

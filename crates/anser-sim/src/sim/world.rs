@@ -10,7 +10,8 @@ use super::agenda::Agenda;
 use super::audit::{Auditor, Breach};
 use super::coverage::Coverage;
 use super::device::{Conn, Deed, Device};
-use super::edge::{Edge, Link};
+use super::edge::Edge;
+use super::links::Link;
 use super::log::{OneMachine, SharedLog};
 use super::node::Node;
 use super::plan::{Plan, Roads, Shape, Step, What};
@@ -112,7 +113,7 @@ pub struct Outcome {
 
 impl World {
     pub fn new(plan: &Plan, keep_lines: bool) -> Self {
-        let mut chance = Chance::of(&[plan.seed, 0x776f_726c_64]);
+        let mut chance = Chance::of(&[plan.seed, 0x0077_6f72_6c64]);
         let mut devices = Vec::new();
         let mut accounts = Vec::new();
         for (index, &count) in plan.devices.iter().enumerate() {
@@ -368,11 +369,18 @@ impl World {
                     machine.disk().plan(step.seed % 7, fault);
                 }
             }
-            What::Pass(ms) => {
-                self.passed_ms += ms;
-                self.agenda.pass(ms);
-            }
+            What::Pass(ms) => self.pass(ms),
         }
+    }
+
+    /// Nothing happens for a long time; what is on its way stays in its order.
+    fn pass(&mut self, ms: u64) {
+        self.passed_ms += ms;
+        self.agenda.pass(ms);
+        self.conns.values_mut().for_each(|conn| conn.pass(ms));
+        self.links.values_mut().for_each(|link| link.pass(ms));
+        self.arrivals.values_mut().for_each(|at| *at += ms);
+        self.nodes.iter_mut().for_each(|node| node.pass(ms));
     }
 
     fn start_again(&mut self, node: usize) {
