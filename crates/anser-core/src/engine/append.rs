@@ -201,17 +201,18 @@ impl SlotEngine {
                 self.admit_waiting(effects);
             }
             (_, Err(AppendError::Fenced { in_force, .. })) if self.is_deposed_by(in_force) => {
-                self.deposed(in_force, effects);
+                self.deposed(effects);
             }
-            (_, Err(error)) => self.append_failed(error, effects),
+            (_, Err(error)) => self.append_failed(through, error, effects),
         }
     }
 
     /// An append failed: everything that was decided ahead of it never happened, as far as is known.
-    fn append_failed(&mut self, error: AppendError, effects: &mut Vec<Effect>) {
+    fn append_failed(&mut self, through: N, error: AppendError, effects: &mut Vec<Effect>) {
         let no_space = matches!(error, AppendError::NoSpace(_)) || planted!(UnknownIsFailed);
         let refusal = if no_space { Refusal::StorageFull } else { Refusal::UnknownOutcome };
-        self.pipeline.in_flight.pop_front();
+        let oldest = self.pipeline.in_flight.pop_front();
+        assert_eq!(oldest.map(|(n, _)| n), Some(through), "appends resolve in order");
         if no_space {
             self.no_space_until = self.latest.plus_ms(NO_SPACE_BACKOFF_MS);
         }

@@ -332,6 +332,9 @@ impl SlotEngine {
                 assert_eq!(rows.len(), 1, "one conversation was asked for");
                 let state = rows.pop().flatten().map(|rows| conversation_from(slot, &rows)).transpose();
                 match state {
+                    Ok(Some(state)) if state.shared.n_newest > self.durable => {
+                        return self.overtaken(effects);
+                    }
                     Ok(state) => {
                         let state = state.unwrap_or_else(|| Conversation::vacant(cid));
                         self.conversations.insert(cid, Cached::new(state));

@@ -268,11 +268,8 @@ pub enum Effect {
     Release(Vec<Released>),
     /// The medium failed: nothing may be acknowledged any more, the process must exit.
     Halt(String),
-    /// Another reign is in force: this engine answers nobody any more, and may be dropped.
-    Deposed {
-        /// Which one.
-        in_force: Reign,
-    },
+    /// Another owner has begun: this engine answers nobody any more, and may be dropped.
+    Deposed,
     /// The reign has ended in good order: this engine may be dropped.
     Closed,
     /// What the engine was started from is out of date: the log was trimmed meanwhile by another owner. It

@@ -82,7 +82,7 @@ impl SlotEngine {
         }
     }
 
-    fn stop_with(&mut self, what: &str, effects: &mut Vec<Effect>) {
+    pub(super) fn stop_with(&mut self, what: &str, effects: &mut Vec<Effect>) {
         self.phase = Phase::Stopped;
         effects.push(fatal(self.config.slot, what));
     }
@@ -143,7 +143,7 @@ impl SlotEngine {
                     self.next_nonce = None;
                     self.reign_begins(in_force, last, effects);
                 } else if !self.replay.given && in_force != self.replay.after {
-                    self.deposed(in_force, effects);
+                    self.deposed(effects);
                 } else {
                     // Somebody opened meanwhile, or what was under way when we lost track has landed before
                     // us: open after it.
@@ -301,6 +301,9 @@ impl SlotEngine {
                     return self.stop_with(&format!("the rows of {cid} cannot be read: {error}"), effects);
                 }
             };
+            if state.shared.n_newest > self.durable {
+                return self.overtaken(effects);
+            }
             self.conversations.insert(cid, Cached::new(state));
         }
         for fact in &self.tail {

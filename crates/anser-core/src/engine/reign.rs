@@ -32,16 +32,25 @@ impl SlotEngine {
             return;
         }
         if self.is_deposed_by(head.reign) {
-            self.deposed(head.reign, effects);
+            self.deposed(effects);
         } else {
             self.verified_at_ms = self.verified_at_ms.max(asked_at_ms);
         }
     }
 
-    /// Another reign is in force.
-    pub(super) fn deposed(&mut self, in_force: Reign, effects: &mut Vec<Effect>) {
+    /// Another owner has begun.
+    pub(super) fn deposed(&mut self, effects: &mut Vec<Effect>) {
         self.stop_answering(effects);
-        effects.push(Effect::Deposed { in_force });
+        effects.push(Effect::Deposed);
+    }
+
+    /// A store holds what this owner has not appended: somebody else has, and has folded it.
+    pub(super) fn overtaken(&mut self, effects: &mut Vec<Effect>) {
+        if self.config.leased {
+            self.deposed(effects);
+        } else {
+            self.stop_with("the stores hold more than the log: they belong to another history", effects);
+        }
     }
 
     /// Leaves everybody who waits with an answer that is true whatever became of it.

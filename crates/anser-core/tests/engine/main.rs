@@ -1,6 +1,7 @@
 //! The slot engine against a naive reading of its own log, under every order and fate of its effects.
 
 mod recall;
+mod takeover;
 mod world;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -246,7 +246,7 @@ impl Worker {
             Effect::FlushIndex(batch) => self.flusher.add_index(batch),
             Effect::FlushHistory(batch) => self.flusher.add_history(batch),
             Effect::Release(released) => released.into_iter().for_each(|released| self.release(released)),
-            Effect::Deposed { .. } | Effect::Closed | Effect::Outdated => {
+            Effect::Deposed | Effect::Closed | Effect::Outdated => {
                 unreachable!("a slot of a locked log has no other owner, and is never closed")
             }
             Effect::Halt(why) => {

@@ -14,6 +14,8 @@ impl World {
         }
         let life = self.nodes[id].life;
         let through = record.header.last_n();
+        let ruler = self.nodes[id].rulers.get_mut(&slot).expect("an owner appends");
+        ruler.appends.push_back((through, None));
         let there = self.log_delay(id);
         let lost = there.is_none() || self.happens_on_road(self.roads().append_unknown);
         let full = self.now < self.full_until || self.happens_on_road(self.roads().append_full);
@@ -61,6 +63,7 @@ impl World {
         *arrives
     }
 
+    /// The fate of an append is known at an instant; owners are told in the order in which they sent.
     fn resolve_at(
         &mut self,
         at: u64,
@@ -70,13 +73,19 @@ impl World {
         through: N,
         result: Result<(), AppendError>,
     ) {
-        let Some(ruler) = self.nodes[id].rulers.get_mut(&slot).filter(|it| it.serial == serial) else {
-            return;
-        };
-        ruler.resolved_at = ruler.resolved_at.max(at);
-        let (at, life) = (ruler.resolved_at, self.nodes[id].life);
+        let life = self.nodes[id].life;
         self.on_node(id, life, at - self.now, move |world| {
-            world.give_input(id, slot, serial, Input::Appended { through, result });
+            let Some(ruler) = world.nodes[id].rulers.get_mut(&slot).filter(|it| it.serial == serial) else {
+                return;
+            };
+            let sent = ruler.appends.iter_mut().find(|(n, fate)| *n == through && fate.is_none());
+            sent.expect("it was sent").1 = Some(result);
+            let known = ruler.appends.iter().take_while(|(_, fate)| fate.is_some()).count();
+            let resolved: Vec<_> = ruler.appends.drain(..known).collect();
+            for (through, fate) in resolved {
+                let result = fate.expect("taken while it is known");
+                world.give_input(id, slot, serial, Input::Appended { through, result });
+            }
         });
     }
 
@@ -91,6 +100,8 @@ impl World {
 
     fn commit_later(&mut self, id: usize, slot: Slot, serial: u64, record: Record) {
         let life = self.nodes[id].life;
+        let ruler = self.nodes[id].rulers.get_mut(&slot).expect("an owner appends");
+        ruler.appends.push_back((record.header.last_n(), None));
         self.nodes[id].committing.push((slot, serial, record));
         if self.nodes[id].committing.len() == 1 {
             let delay = self.log_delay(id).unwrap_or(0);

@@ -11,6 +11,7 @@ use anser_proto::{v1, wire};
 use bytes::Bytes;
 
 use super::acts::deed_of;
+use super::rest::{READ_FACTS, Rest};
 use super::world::World;
 use crate::plain::Plain;
 
@@ -228,22 +229,44 @@ impl World {
         }
     }
 
-    /// After the storm: everybody has everything, once, and sees the same. Whether all have synced since.
-    pub(super) fn audit_rest(&mut self, synced: bool) {
+    /// After the storm: everybody has everything, once, and sees the same
+    pub(super) fn audit_rest(&mut self, rest: Rest) {
         if let Some((account, slot, cid)) = self.audit.plain.unentered().first() {
             let how = format!("{account} is in {cid}, and its home has no note of slot {slot}");
             return self.broken("a home does not know where its owner is", how);
         }
         for id in 0..self.devices.len() {
             let found = match &self.devices[id].session {
-                Some(session) => self.audit.view_is_true(self.devices[id].account, session, synced),
+                Some(session) => {
+                    self.audit.view_is_true(self.devices[id].account, session, rest != Rest::Live)
+                }
                 None => Ok(()),
             };
             if let Err(how) = found {
                 return self.broken("a device does not see what is true", format!("device {id}: {how}"));
             }
         }
+        if rest == Rest::Read {
+            self.audit_read();
+        }
         self.audit_deeds();
+    }
+
+    /// New devices have read every conversation from its beginning: nothing is missing.
+    fn audit_read(&mut self) {
+        let new = &self.devices[self.plan.all_devices()..];
+        let missing = new.iter().find_map(|device| {
+            self.audit.plain.conversations_of(device.account).find_map(|cid| {
+                let view = self.audit.plain.view(cid, device.account)?;
+                let seen = device.session.as_ref()?.conversation(cid)?;
+                let visible = view.visible.iter().flat_map(|&(low, high)| low.0..=high.0);
+                let missing = visible.take(READ_FACTS as usize).find(|&seq| seen.fact(seq).is_none())?;
+                Some(format!("a new device of {}: seq {missing} of {cid}", device.account))
+            })
+        });
+        if let Some(how) = missing {
+            self.broken("a page leaves out what its reader may see", how);
+        }
     }
 
     /// Everything that was done took effect once or not at all, as its doer was told.

@@ -115,7 +115,7 @@ impl Coverage {
                 return;
             }
             Effect::Halt(_) => "Effect::Halt",
-            Effect::Deposed { .. } => "Effect::Deposed",
+            Effect::Deposed => "Effect::Deposed",
             Effect::Closed => "Effect::Closed",
             Effect::Outdated => "Effect::Outdated",
         };

@@ -11,7 +11,7 @@ use anser_model::{N, Reign, Slot, SlotKey, Timeline, UnixMillis};
 
 use crate::chance::{Chance, SimRandom};
 use crate::clock::SimClock;
-use crate::disk::{SimDisk, Survival};
+use crate::disk::{Fault, SimDisk, Survival};
 
 /// Bytes of a segment: small, so that a run fills several.
 const SEGMENT_BYTES: u64 = 48 * 1024;
@@ -79,17 +79,28 @@ pub(super) struct OneMachine {
     starts: u64,
     fingerprint: u64,
     timeline: Timeline,
+    /// The disk was made to fail since the process started.
+    may_fail: bool,
 }
 
 impl OneMachine {
     pub fn new(seed: u64, slot_key: &SlotKey, timeline: Timeline) -> Self {
         let fingerprint = slot_key.fingerprint();
-        OneMachine { disk: SimDisk::new(seed), log: None, seed, starts: 0, fingerprint, timeline }
+        OneMachine {
+            disk: SimDisk::new(seed),
+            log: None,
+            seed,
+            starts: 0,
+            fingerprint,
+            timeline,
+            may_fail: false,
+        }
     }
 
     /// Starts the process: opens the log.
     pub fn start(&mut self, now: UnixMillis) -> Result<(), OpenError> {
         self.starts += 1;
+        self.may_fail = false;
         let mut options = LogOptions::new(self.fingerprint);
         options.segment_bytes = SEGMENT_BYTES;
         options.block_full_bytes = BLOCK_BYTES;
@@ -107,6 +118,17 @@ impl OneMachine {
         } else {
             self.disk.killed()
         };
+    }
+
+    /// Lets the disk fail at one of its next operations.
+    pub fn plan(&mut self, after: u64, fault: Fault) {
+        self.may_fail = true;
+        self.disk.plan(after, fault);
+    }
+
+    /// Whether the disk was made to fail since the process started.
+    pub fn may_fail(&self) -> bool {
+        self.may_fail
     }
 
     pub fn disk(&self) -> &SimDisk {

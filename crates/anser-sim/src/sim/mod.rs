@@ -3,7 +3,7 @@
 //!
 //! - `plan`: what is tried, drawn from the seed ahead of time
 //! - `acts`: what people do; a new command joins here
-//! - `world`, `agenda`: time, roads, steps, and the end in which all must converge
+//! - `world`, `agenda`: time, roads, steps; `rest`: the end, in which all must converge
 //! - `node`, `edge`, `device`: the processes; `appends`, `links`: how they speak;
 //!   `log`, `stores`: what they stand on
 //! - `audit`: what must be true, known from the log alone
@@ -22,6 +22,7 @@ mod links;
 mod log;
 mod node;
 mod plan;
+mod rest;
 mod shrink;
 mod stores;
 mod trace;

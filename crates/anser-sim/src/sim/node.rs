@@ -1,14 +1,14 @@
 //! Core nodes: the real slot engines, driven as the server drives them, each effect at a time and with a
 //! fate of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anser_core::engine::{
     Answer, AskId, Effect, EngineConfig, Fetch, Input, Now, Query, Released, ReplyTo, SlotEngine, Start, Void,
 };
 use anser_core::fanout::{EdgeId, Routing};
 use anser_core::ports::StoreError;
-use anser_core::ports::log::{LogError, SlotHead};
+use anser_core::ports::log::{AppendError, LogError, SlotHead};
 use anser_core::record::Record;
 use anser_model::{Command, N, Refusal, Reign, Slot, UnixMillis};
 
@@ -56,8 +56,8 @@ pub(super) struct Ruler {
     is_first: bool,
     /// n of its opening, once it serves.
     pub serves_from: Option<N>,
-    /// When the last append sent is resolved.
-    pub resolved_at: u64,
+    /// Appends under way, in the order in which they were sent, with the fate of those of which it is known.
+    pub appends: VecDeque<(N, Option<Result<(), AppendError>>)>,
 }
 
 impl Node {
@@ -76,11 +76,6 @@ impl Node {
             no_log_until: 0,
             committing: Vec::new(),
         }
-    }
-
-    /// So much time passes at once.
-    pub fn pass(&mut self, ms: u64) {
-        self.rulers.values_mut().for_each(|ruler| ruler.resolved_at += ms);
     }
 
     fn clock(&self, now: u64) -> Now {
@@ -212,7 +207,7 @@ impl World {
             serial,
             is_first: false,
             serves_from: None,
-            resolved_at: 0,
+            appends: VecDeque::new(),
         };
         self.nodes[id].rulers.insert(slot, ruler);
         self.note(format_args!("core {id} is to rule slot {slot}"));
@@ -357,7 +352,7 @@ impl World {
                 self.stop_node(id, false);
                 self.after(1_500, move |world| world.start_node(id));
             }
-            Effect::Deposed { .. } => {
+            Effect::Deposed => {
                 self.note(format_args!("core {id} is deposed from slot {slot}"));
                 self.nodes[id].rulers.remove(&slot);
                 // By one who was told earlier and came late: it takes the slot back.

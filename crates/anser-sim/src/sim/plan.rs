@@ -84,6 +84,9 @@ pub enum What {
     KillEdge(usize, u64),
     /// Another core is told to rule some of the slots; the one that rules them is not told.
     Depose(usize),
+    /// A core loses the log, another one takes its slots over, and one edge cannot reach that one: it goes on
+    /// asking the first.
+    Coup(usize),
     /// A slot is handed over in good order.
     HandOver(usize),
     /// An edge and a core cannot reach each other.
@@ -200,7 +203,10 @@ impl Plan {
             10 => What::NodeClock(node, jump),
             11 if is_cluster => What::KillEdge(edge, short),
             12 | 13 if is_cluster => What::Depose(node),
-            14 if is_cluster => What::HandOver(node),
+            14 if is_cluster => match chance.below(2) {
+                0 => What::HandOver(node),
+                _ => What::Coup(node),
+            },
             15 if is_cluster => What::Cut(edge, node, longer),
             16 if is_cluster => What::NoLog(node, short + chance.below(6_000)),
             17 => What::FullDisk(short),
@@ -295,6 +301,7 @@ impl fmt::Display for What {
             What::NodeClock(node, ms) => write!(f, "core {node}'s clock jumps by {ms} ms"),
             What::KillEdge(edge, ms) => write!(f, "edge {edge} is killed, back after {ms} ms"),
             What::Depose(node) => write!(f, "core {node} takes slots over"),
+            What::Coup(node) => write!(f, "core {node} takes over from one that has lost the log"),
             What::HandOver(node) => write!(f, "a slot is handed over to core {node}"),
             What::Cut(edge, node, ms) => write!(f, "edge {edge} and core {node} are cut off for {ms} ms"),
             What::NoLog(node, ms) => write!(f, "core {node} cannot reach the log for {ms} ms"),

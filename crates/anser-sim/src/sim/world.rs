@@ -15,6 +15,7 @@ use super::links::Link;
 use super::log::{OneMachine, SharedLog};
 use super::node::Node;
 use super::plan::{Plan, Roads, Shape, Step, What};
+use super::rest::Rest;
 use super::stores::Stores;
 use super::trace::Trace;
 use crate::chance::Chance;
@@ -26,12 +27,6 @@ pub(super) const BEGINNING: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(super) const TIMELINE: Timeline = Timeline(77);
 /// Spreads conversations over slots.
 pub(super) const SLOT_KEY: SlotKey = SlotKey::new([9; 16]);
-/// How long until everything has converged, once nothing goes wrong any more.
-const CONVERGES_WITHIN_MS: u64 = 10 * 60_000;
-/// How long nothing must have been decided: a command may still be on its way whose sender is gone.
-const QUIET_MS: u64 = 6_000;
-/// How often it is looked whether it has.
-const LOOK_MS: u64 = 1_000;
 /// Happenings of one run at most.
 const HAPPENINGS_MAX: u64 = 2_000_000;
 
@@ -62,16 +57,15 @@ pub(super) struct World {
     pub callers: BTreeMap<u64, (usize, u32, u64)>,
     pub next_caller: u64,
     /// Commands of the world itself, until they are done.
-    own_commands: BTreeMap<u64, Command>,
+    pub own_commands: BTreeMap<u64, Command>,
     pub full_until: u64,
-    slow_until: u64,
+    pub slow_until: u64,
     slow_by: u64,
-    no_stores_until: u64,
-    is_calm: bool,
+    pub no_stores_until: u64,
+    pub is_calm: bool,
     /// Once calm, until when all must have converged.
-    deadline: Option<u64>,
-    /// Everybody has come back, and devices were added that load all afresh.
-    has_fresh: bool,
+    pub deadline: Option<u64>,
+    pub rest: Rest,
     pub deeds: BTreeMap<u64, Deed>,
     pub audit: Auditor,
     pub coverage: Coverage,
@@ -155,7 +149,7 @@ impl World {
             no_stores_until: 0,
             is_calm: false,
             deadline: None,
-            has_fresh: false,
+            rest: Rest::Live,
             deeds: BTreeMap::new(),
             audit: Auditor::default(),
             coverage: Coverage::default(),
@@ -294,7 +288,7 @@ impl World {
 
     /// Whether the log under the one machine was made to fail.
     pub fn may_halt(&self, _why: &str) -> bool {
-        self.machine.as_ref().is_some_and(|machine| machine.disk().struck().is_some())
+        self.machine.as_ref().is_some_and(OneMachine::may_fail)
     }
 
     // The world's own commands.
@@ -353,6 +347,7 @@ impl World {
                 self.after(ms, move |world| world.start_edge(edge));
             }
             What::Depose(node) => self.depose(node, step.seed),
+            What::Coup(node) => self.coup(node, step.seed),
             What::HandOver(node) => self.hand_over(node, step.seed),
             What::Cut(edge, node, ms) => {
                 let until = self.now + ms;
@@ -365,8 +360,8 @@ impl World {
             What::DiskFault(_) => {
                 let faults = [Fault::Crash, Fault::Kill, Fault::IoError, Fault::NoSpace, Fault::ShortWrite];
                 let fault = faults[Chance::new(step.seed).below(5) as usize];
-                if let Some(machine) = self.machine.as_ref().filter(|machine| machine.is_open()) {
-                    machine.disk().plan(step.seed % 7, fault);
+                if let Some(machine) = self.machine.as_mut().filter(|machine| machine.is_open()) {
+                    machine.plan(step.seed % 7, fault);
                 }
             }
             What::Pass(ms) => self.pass(ms),
@@ -380,7 +375,6 @@ impl World {
         self.conns.values_mut().for_each(|conn| conn.pass(ms));
         self.links.values_mut().for_each(|link| link.pass(ms));
         self.arrivals.values_mut().for_each(|at| *at += ms);
-        self.nodes.iter_mut().for_each(|node| node.pass(ms));
     }
 
     fn start_again(&mut self, node: usize) {
@@ -425,6 +419,20 @@ impl World {
         }
     }
 
+    /// A core takes over from the next one, which cannot reach the log; one edge does not hear of it.
+    fn coup(&mut self, node: usize, seed: u64) {
+        let victim = (node + 1) % self.nodes.len();
+        let ms = 6_000 + seed % 4_000;
+        self.nodes[victim].no_log_until = self.now + ms;
+        let edge = seed as usize % self.edges.len();
+        self.links.entry((edge, node)).or_default().cut_until = self.now + ms;
+        for slot in self.slots_in_use() {
+            if self.directory[&slot] == victim {
+                self.assign(slot, node);
+            }
+        }
+    }
+
     /// A slot changes hands in good order.
     fn hand_over(&mut self, node: usize, seed: u64) {
         let slots: Vec<Slot> =
@@ -452,103 +460,6 @@ impl World {
         self.give(node, slot, Input::FlushNow);
         self.give(node, slot, Input::Close);
     }
-
-    // The end.
-
-    /// Nothing goes wrong any more.
-    fn calm_down(&mut self) {
-        self.note(format_args!("calm"));
-        self.is_calm = true;
-        (self.full_until, self.slow_until, self.no_stores_until) = (0, 0, 0);
-        self.links.values_mut().for_each(|link| link.cut_until = 0);
-        for node in 0..self.nodes.len() {
-            self.nodes[node].no_log_until = 0;
-            self.go_on(node);
-        }
-        if let Some(machine) = self.machine.as_ref().filter(|machine| machine.is_open())
-            && machine.disk().struck().is_some()
-        {
-            // The medium is mended by a restart alone.
-            self.stop_node(0, false);
-        }
-        for edge in 0..self.edges.len() {
-            self.start_edge(edge);
-        }
-        for node in 0..self.nodes.len() {
-            self.start_node(node);
-        }
-        self.all_read_on();
-        for device in 0..self.devices.len() {
-            self.devices[device].clock_off_ms = 0;
-            self.switch_on(device);
-        }
-        let until = self.now + CONVERGES_WITHIN_MS;
-        self.deadline = Some(until);
-        self.after(LOOK_MS, World::look);
-    }
-
-    /// Whether everything has converged.
-    fn look(&mut self) {
-        let waiting = self.waits_for();
-        if let Some(waiting) = waiting {
-            if self.deadline.is_some_and(|deadline| self.now > deadline) {
-                return self.broken("it does not converge", waiting);
-            }
-            return self.after(LOOK_MS, World::look);
-        }
-        self.audit_rest(self.has_fresh);
-        if self.breach.is_some() {
-            return;
-        }
-        if self.has_fresh {
-            self.deadline = Some(0);
-            return;
-        }
-        // The same by a fresh load of everything, and for those who come back with what they had.
-        self.has_fresh = true;
-        for device in 0..self.devices.len() {
-            self.switch_off(device, false);
-            self.switch_on(device);
-        }
-        for account in self.accounts.clone() {
-            self.devices.push(Device::new(account, DeviceId(9)));
-            self.switch_on(self.devices.len() - 1);
-        }
-        self.deadline = Some(self.now + CONVERGES_WITHIN_MS);
-        self.after(LOOK_MS, World::look);
-    }
-
-    /// What is still under way, if something is.
-    fn waits_for(&self) -> Option<String> {
-        if let Some((_, command)) = self.own_commands.first_key_value() {
-            return Some(format!("a command of the world: {command:?}"));
-        }
-        if self.now < self.landed_at + QUIET_MS {
-            return Some("facts are still being decided".into());
-        }
-        for (id, device) in self.devices.iter().enumerate() {
-            let Some(session) = &device.session else {
-                return Some(format!("device {id} is off"));
-            };
-            if !session.is_synced() {
-                let owing: Vec<Slot> = Slot::all().filter(|&slot| session.cursor().owes(slot)).collect();
-                return Some(format!("device {id} is not synced: {:?}, owing {owing:?}", session.status()));
-            }
-            let unanswered = |entry: &&anser_client::session::Entry| {
-                !matches!(entry.state, anser_client::session::EntryState::Failed(_))
-            };
-            if let Some(entry) = session.outbox().entries().find(unanswered) {
-                return Some(format!("device {id} waits for an answer to {:?}", entry.command));
-            }
-            if !session.is_idle() {
-                return Some(format!("device {id} waits for something"));
-            }
-            if self.is_deaf(id) {
-                return Some(format!("device {id} has not noticed that its connection is dead"));
-            }
-        }
-        None
-    }
 }
 
 fn kind_of(what: What) -> &'static str {
@@ -567,6 +478,7 @@ fn kind_of(what: What) -> &'static str {
         What::NodeClock(..) => "core clock jumped",
         What::KillEdge(..) => "edge killed",
         What::Depose(_) => "slots taken over",
+        What::Coup(_) => "takeover behind a cut",
         What::HandOver(_) => "slot handed over",
         What::Cut(..) => "edge cut off from core",
         What::NoLog(..) => "core cut off from log",
