@@ -23,8 +23,9 @@ const TICK_MS: u64 = 200;
 const HEARTBEAT_MS: u64 = 1_000;
 /// How often the log is trimmed.
 const TRIM_MS: u64 = 10_000;
-/// Conversations kept in memory: few, so that they are loaded again and again.
-const CONVERSATIONS_KEPT: usize = 2;
+/// Conversations of a slot kept in memory, below which a seed draws: few, so that they are loaded again and
+/// again, and what is shown comes from the stores.
+const CONVERSATIONS_KEPT: u64 = 3;
 
 /// One core process.
 pub(super) struct Node {
@@ -199,7 +200,7 @@ impl World {
             slot,
             timeline: TIMELINE,
             slot_key: SLOT_KEY,
-            conversations_kept: CONVERSATIONS_KEPT,
+            conversations_kept: (self.plan.seed % CONVERSATIONS_KEPT) as usize,
             leased: self.plan.shape != Shape::OneMachine,
         };
         let ruler = Ruler {
@@ -405,7 +406,8 @@ impl World {
         land: impl FnOnce(&mut World) + 'static,
     ) {
         let life = self.nodes[id].life;
-        let (delay, fails) = (self.store_delay(), self.store_fails());
+        let is_late = self.now < self.late_stores_until;
+        let (delay, fails) = (self.store_delay(), self.store_fails() || is_late);
         if !fails {
             // A transaction of a process that is killed lands or not.
             let survives = self.chance.happens(1, 2);
@@ -419,8 +421,8 @@ impl World {
             });
         }
         match self.chance.below(3) {
-            0 => {}
-            1 => self.after(delay, land),
+            0 if !is_late => {}
+            1 if !is_late => self.after(delay, land),
             _ => {
                 let late = delay + 1_000 + self.chance.below(6_000);
                 self.after(late, land);

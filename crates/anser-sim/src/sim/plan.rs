@@ -99,6 +99,8 @@ pub enum What {
     SlowDisk(u64, u64),
     /// The stores do not answer.
     NoStores(u64),
+    /// What is given to the stores is given up, and lands long after.
+    LateStores(u64),
     /// The disk under the log fails in its next operations (one machine).
     DiskFault(u64),
     /// Nothing happens for a long time.
@@ -211,6 +213,7 @@ impl Plan {
             16 if is_cluster => What::NoLog(node, short + chance.below(6_000)),
             17 => What::FullDisk(short),
             18 => What::SlowDisk(chance.below(3_000), short),
+            19 if chance.happens(1, 2) => What::LateStores(short),
             19 => What::NoStores(longer),
             20 => What::Pass(60_000 + chance.below(40 * 24 * 3_600_000)),
             _ if !is_cluster => What::DiskFault(short),
@@ -307,6 +310,7 @@ impl fmt::Display for What {
             What::NoLog(node, ms) => write!(f, "core {node} cannot reach the log for {ms} ms"),
             What::FullDisk(ms) => write!(f, "the log is full for {ms} ms"),
             What::SlowDisk(by, ms) => write!(f, "the log is slow by up to {by} ms for {ms} ms"),
+            What::LateStores(ms) => write!(f, "flushes of the next {ms} ms land late"),
             What::NoStores(ms) => write!(f, "the stores are away for {ms} ms"),
             What::DiskFault(ms) => write!(f, "the disk under the log fails; the next start after {ms} ms"),
             What::Pass(ms) => write!(f, "{:.1} hours pass", ms as f64 / 3_600_000.0),

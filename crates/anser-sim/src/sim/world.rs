@@ -62,6 +62,7 @@ pub(super) struct World {
     pub slow_until: u64,
     slow_by: u64,
     pub no_stores_until: u64,
+    pub late_stores_until: u64,
     pub is_calm: bool,
     /// Once calm, until when all must have converged.
     pub deadline: Option<u64>,
@@ -147,6 +148,7 @@ impl World {
             slow_until: 0,
             slow_by: 0,
             no_stores_until: 0,
+            late_stores_until: 0,
             is_calm: false,
             deadline: None,
             rest: Rest::Live,
@@ -357,6 +359,7 @@ impl World {
             What::FullDisk(ms) => self.full_until = self.now + ms,
             What::SlowDisk(by, ms) => (self.slow_by, self.slow_until) = (by, self.now + ms),
             What::NoStores(ms) => self.no_stores_until = self.now + ms,
+            What::LateStores(ms) => self.late_stores_until = self.now + ms,
             What::DiskFault(_) => {
                 let faults = [Fault::Crash, Fault::Kill, Fault::IoError, Fault::NoSpace, Fault::ShortWrite];
                 let fault = faults[Chance::new(step.seed).below(5) as usize];
@@ -485,6 +488,7 @@ fn kind_of(what: What) -> &'static str {
         What::FullDisk(_) => "log full",
         What::SlowDisk(..) => "log slow",
         What::NoStores(_) => "stores away",
+        What::LateStores(_) => "flushes late",
         What::DiskFault(_) => "disk fault",
         What::Pass(_) => "long absence",
     }
