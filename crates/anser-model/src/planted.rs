@@ -89,7 +89,7 @@ mod switch {
         StaleMembership = "stale-membership",
         /// A fold's cursor moves although the store has refused it.
         CursorMovesOnError = "cursor-moves-on-error",
-        /// After a failover the new owner numbers from where the stores are, not from the log's end.
+        /// A record counts wherever its reign rules, although its n does not follow.
         ReuseN = "reuse-n",
         /// An older flush overwrites the row of a message that was recalled meanwhile.
         LateFlushUndoesRecall = "late-flush-undoes-recall",
@@ -101,7 +101,7 @@ mod switch {
         CursorBeforeSynced = "cursor-before-synced",
         /// A former member is told the head of today, not that of its removal.
         TombstoneOfToday = "tombstone-of-today",
-        /// An edge does not tell its sessions that the core behind a slot is another one.
+        /// A session is not told that events of a slot may have been missed.
         DropFanout = "drop-fanout",
         /// An owner serves reads although its lease is over.
         ReadPastLease = "read-past-lease",

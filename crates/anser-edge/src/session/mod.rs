@@ -19,7 +19,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use anser_core::engine::{Answer, ReplyTo};
-use anser_model::{AccountId, Actor, DeviceId, N, Refusal, Slot, UnixMillis};
+use anser_model::{AccountId, Actor, DeviceId, N, Refusal, Slot, UnixMillis, planted};
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
@@ -129,6 +129,9 @@ impl Session {
     /// Events of these slots may have been missed, of all if none is named: the client is told, and gets
     /// none of them until it has synced.
     pub fn resync(&mut self, slots: &[Slot], framing: &dyn Framing) {
+        if planted!(DropFanout) {
+            return;
+        }
         let Some(attached) = self.attached.as_mut().filter(|attached| !attached.send_only) else { return };
         let kept = attached.kept.get_or_insert_default();
         // Before its welcome a client knows of nothing that it could have missed: it is told after it.

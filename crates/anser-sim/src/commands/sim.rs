@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anser_sim::sim::{Campaign, Failure, Plan, Report, run, shrink, story};
 
 /// Seeds that the test command goes through.
-const QUICK_SEEDS: u64 = 200;
+const QUICK_SEEDS: u64 = 2_000;
 
 /// What `anser-sim sim` is asked.
 #[derive(clap::Args)]

@@ -12,7 +12,7 @@ use anser_core::fanout::EdgeId;
 use anser_edge::{
     Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, resync,
 };
-use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMillis, planted};
+use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMillis};
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
@@ -292,7 +292,7 @@ impl World {
         self.note(format_args!(
             "edge {id} takes core {node} for the owner of slot {slot} from n {from}, hole {hole}"
         ));
-        if !hole || planted!(DropFanout) {
+        if !hole {
             return;
         }
         let shell = self.shell(id);
