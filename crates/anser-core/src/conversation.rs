@@ -266,6 +266,7 @@ impl Conversation {
             Change::MessageSent(_) => {
                 self.shared.last_message = Some(stored.clone());
                 if fact.change.is_countable()
+                    && !planted!(OwnSendsUnread)
                     && let Some(sender) = self.members.get_mut(&fact.author)
                 {
                     sender.unread.own_send(seq, fact.ordinal);

@@ -4,7 +4,7 @@
 
 use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationKind, Intent, Refusal, Role, Seq, Timeline, UnixMillis,
+    AccountId, Change, Command, ConversationKind, Intent, Refusal, Role, Seq, Timeline, UnixMillis, planted,
 };
 
 use crate::conversation::{Conversation, Member};
@@ -195,7 +195,7 @@ fn read_up_to(
     if seq > newest {
         return Err(Refusal::BeyondHead { asked: seq.0, head: newest.0 });
     }
-    if seq <= member.mark {
+    if seq <= member.mark && !planted!(MarkMovesBack) {
         return Ok(Vec::new());
     }
     let ordinal = if seq == conversation.shared.head {

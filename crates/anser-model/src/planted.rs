@@ -85,7 +85,7 @@ mod switch {
         DuplicateBeforeDurable = "duplicate-before-durable",
         /// Answers leave before the events that were decided earlier.
         AnswerOvertakesEvents = "answer-overtakes-events",
-        /// Reads are authorised by who was a member when the conversation was loaded.
+        /// Who was removed stays among those who are told.
         StaleMembership = "stale-membership",
         /// A fold's cursor moves although the store has refused it.
         CursorMovesOnError = "cursor-moves-on-error",
@@ -115,5 +115,13 @@ mod switch {
         UnknownIsFailed = "unknown-is-failed",
         /// A sync does not look at what is not folded yet.
         SyncWithoutTail = "sync-without-tail",
+        /// A sync of the log that failed is tried again, and its second answer believed.
+        RetryFailedSync = "retry-failed-sync",
+        /// A read mark may be moved back.
+        MarkMovesBack = "mark-moves-back",
+        /// One's own messages count as unread.
+        OwnSendsUnread = "own-sends-unread",
+        /// A client has several commands of one conversation under way at once.
+        ManyUnderWay = "many-under-way",
     }
 }

@@ -102,7 +102,7 @@ fn is_green() -> bool {
 
 fn catch(bug: Bug) -> Option<Catch> {
     match bug {
-        Bug::SkipFsync | Bug::TrustBytes | Bug::CutDamage => catch_by_crashes(bug),
+        Bug::SkipFsync | Bug::TrustBytes | Bug::CutDamage | Bug::RetryFailedSync => catch_by_crashes(bug),
         _ => catch_by_sim(bug),
     }
 }

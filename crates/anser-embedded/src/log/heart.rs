@@ -148,7 +148,10 @@ impl Heart {
             if planted!(SkipFsync) {
                 return Ok(());
             }
-            self.active.file.sync_data()
+            match self.active.file.sync_data() {
+                Err(_) if planted!(RetryFailedSync) => self.active.file.sync_data(),
+                synced => synced,
+            }
         });
         if let Err(error) = written {
             // What the medium holds now is unknown, and a second sync would prove nothing.
