@@ -52,14 +52,20 @@ impl SharedLog {
         SlotHead { slot, first: known.first.max(N(1)), last: known.last, reign: known.reign }
     }
 
-    pub fn read(&self, slot: Slot, from: N) -> Result<Vec<Record>, LogError> {
+    pub fn read(&self, slot: Slot, from: N, limit_bytes: usize) -> Result<Vec<Record>, LogError> {
         let first = self.head(slot).first;
         if from < first {
             return Err(LogError::OutOfRange { slot, asked: from, first });
         }
         let records = self.slots.get(&slot).map(|slot| &slot.records[..]).unwrap_or_default();
         let begins = records.partition_point(|record| record.header.last_n() < from);
-        Ok(records[begins..].iter().take(3).cloned().collect())
+        let mut bytes = 0;
+        let within = |record: &&Record| {
+            let is_first = bytes == 0;
+            bytes += record.encoded_len();
+            is_first || bytes <= limit_bytes
+        };
+        Ok(records[begins..].iter().take_while(within).cloned().collect())
     }
 
     pub fn trim(&mut self, slot: Slot, below: N) {

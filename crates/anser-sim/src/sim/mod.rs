@@ -22,6 +22,8 @@ mod links;
 mod log;
 mod node;
 mod plan;
+#[cfg(test)]
+mod ports;
 mod rest;
 mod shrink;
 mod stores;

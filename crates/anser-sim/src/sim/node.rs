@@ -23,6 +23,8 @@ const TICK_MS: u64 = 200;
 const HEARTBEAT_MS: u64 = 1_000;
 /// How often the log is trimmed.
 const TRIM_MS: u64 = 10_000;
+/// Bytes of records that are read at once: few, so that a tail takes several reads.
+const READ_BYTES: usize = 2_000;
 /// Conversations of a slot kept in memory, below which a seed draws: few, so that they are loaded again and
 /// again, and what is shown comes from the stores.
 const CONVERSATIONS_KEPT: u64 = 3;
@@ -327,9 +329,9 @@ impl World {
                 let wait = delay.unwrap_or(1_000);
                 self.on_node(id, life, wait, move |world| {
                     let read = match &mut world.machine {
-                        Some(machine) => machine.log().read(slot, from, 2_000),
+                        Some(machine) => machine.log().read(slot, from, READ_BYTES),
                         None if delay.is_none() => Err(LogError::Unavailable("no road to the log".into())),
-                        None => world.shared.read(slot, from),
+                        None => world.shared.read(slot, from, READ_BYTES),
                     };
                     world.give_input(id, slot, serial, Input::LogRead(read));
                 });

@@ -27,6 +27,9 @@ pub(super) const BEGINNING: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(super) const TIMELINE: Timeline = Timeline(77);
 /// Spreads conversations over slots.
 pub(super) const SLOT_KEY: SlotKey = SlotKey::new([9; 16]);
+/// How much a core's monotonic clock may run too fast or too slow, in millionths. Of two cores, over the
+/// wait for a lease, that is nearly all that leases allow for.
+const DRIFT: u64 = 40_000;
 /// Happenings of one run at most.
 const HAPPENINGS_MAX: u64 = 2_000_000;
 
@@ -118,7 +121,8 @@ impl World {
         }
         let machine =
             (plan.shape == Shape::OneMachine).then(|| OneMachine::new(chance.number(), &SLOT_KEY, TIMELINE));
-        let nodes = (0..plan.nodes()).map(|_| Node::new(chance.below(20_000) as i64 - 10_000)).collect();
+        let nodes =
+            (0..plan.nodes()).map(|_| Node::new(chance.below(2 * DRIFT) as i64 - DRIFT as i64)).collect();
         World {
             plan: plan.clone(),
             now: 0,
