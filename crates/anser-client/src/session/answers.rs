@@ -51,7 +51,12 @@ impl Session {
         self.observe(accepted.slot, accepted.n);
         let Some(entry) = self.outbox.remove(order) else { return };
         self.forget_saved(turn, order, entry.client_id);
+        // What was recalled since stands under the n of its recall: folded as if it had just been sent, it would
+        // vouch for everything below that n. The head or page that shows it takes it in.
+        let recalled =
+            |seen: &v1::Event| matches!(&seen.change, Some(v1::event::Change::Message(it)) if it.recalled);
         if let (Command::Send(send), Some(account)) = (&entry.command, self.account)
+            && !seen.is_some_and(recalled)
             && self.config.keep > Keep::Nothing
             && !self.config.send_only
         {
