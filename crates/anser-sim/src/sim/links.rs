@@ -1,7 +1,7 @@
 //! Links between edges and cores: ordered until they break, and made again.
 //!
-//! A core announces what it serves before it lets go of anything of it. On a new link the edge first says
-//! whom it holds, so that what is served from then on reaches them.
+//! A core announces what it serves before it lets go of anything of it. On a new link the edge first says, in one
+//! message, whom it holds, so that what is served from then on reaches them.
 
 use anser_model::{N, Slot};
 
@@ -78,12 +78,15 @@ impl World {
         });
     }
 
+    /// The edge's first word on a new link: whom it holds. It is one message, and the core answers it at once with
+    /// what it serves: an account known to the core before that could be told of a fact behind the hole that
+    /// nobody has announced yet.
     fn linked(&mut self, edge: usize, node: usize) {
-        for account in self.edges[edge].held() {
-            self.send_to_node(edge, node, move |world| world.route(node, edge, account, true));
-        }
-        // Only behind the accounts: what is served from then on reaches their sessions.
+        let held = self.edges[edge].held();
         self.send_to_node(edge, node, move |world| {
+            for account in held {
+                world.route(node, edge, account, true);
+            }
             let served: Vec<(Slot, N)> = world.nodes[node]
                 .rulers
                 .iter()
@@ -110,48 +113,45 @@ impl World {
         node: usize,
         arrive: impl FnOnce(&mut World) + 'static,
     ) -> bool {
-        let delay = self.link_delay();
-        let now = self.now;
-        let link = self.links.entry((edge, node)).or_default();
-        if !link.up {
-            return false;
-        }
-        link.to_node_at = link.to_node_at.max(now + delay);
-        let (epoch, wait) = (link.epoch, link.to_node_at - now);
-        self.after(wait, move |world| {
-            let link = &world.links[&(edge, node)];
-            let is_cut = link.cut_until > world.now;
-            if !link.up || link.epoch != epoch {
-                return;
-            }
-            if is_cut {
-                return world.unlink(edge, node);
-            }
-            arrive(world);
-        });
-        true
+        self.send_over((edge, node), |link| &mut link.to_node_at, arrive)
     }
 
     /// Over the link to an edge, in order, if it holds until then.
     pub(super) fn send_to_edge(&mut self, node: usize, edge: usize, what: ToEdge) {
+        self.send_over(
+            (edge, node),
+            |link| &mut link.to_edge_at,
+            move |world| world.edge_hears(edge, node, what),
+        );
+    }
+
+    fn send_over(
+        &mut self,
+        ends: (usize, usize),
+        last_at: fn(&mut Link) -> &mut u64,
+        arrive: impl FnOnce(&mut World) + 'static,
+    ) -> bool {
         let delay = self.link_delay();
         let now = self.now;
-        let link = self.links.entry((edge, node)).or_default();
+        let link = self.links.entry(ends).or_default();
         if !link.up {
-            return;
+            return false;
         }
-        link.to_edge_at = link.to_edge_at.max(now + delay);
-        let (epoch, wait) = (link.epoch, link.to_edge_at - now);
+        let epoch = link.epoch;
+        let at = last_at(link);
+        *at = (*at).max(now + delay);
+        let wait = *at - now;
         self.after(wait, move |world| {
-            let link = &world.links[&(edge, node)];
+            let link = &world.links[&ends];
             let is_cut = link.cut_until > world.now;
             if !link.up || link.epoch != epoch {
                 return;
             }
             if is_cut {
-                return world.unlink(edge, node);
+                return world.unlink(ends.0, ends.1);
             }
-            world.edge_hears(edge, node, what);
+            arrive(world);
         });
+        true
     }
 }
