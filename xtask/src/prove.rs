@@ -39,6 +39,12 @@ const HARNESSES: &[Harness] = &[
         program: "anser-bench",
         arguments: &["kills"],
     },
+    Harness {
+        name: "matrix",
+        packages: &["anser", "anser-bench"],
+        program: "anser-bench",
+        arguments: &["matrix"],
+    },
     Harness { name: PLANTED, packages: &["anser-sim"], program: "anser-sim-planted", arguments: &[] },
 ];
 

@@ -8,7 +8,7 @@
 //! | [`cast`] | people with their devices, and what must be true of all of them in the end |
 //! | [`book`] | the ledger: what was acknowledged, written down by its senders |
 //! | [`audit`] | reads everything back and compares |
-//! | [`ledger`], [`kills`], [`upgrade`] | the harnesses |
+//! | [`ledger`], [`kills`], [`upgrade`], [`matrix`] | the harnesses |
 //! | [`socket`], [`load`], [`talk`], [`process`] | a client with nothing around it, one loop for many sockets, what the system says of a process |
 //! | [`raw`] | what the machine does at most, by small programs |
 //! | [`direct`], [`idle`], [`figures`], [`bench`] | the benches: ours beside the machine's limit |
@@ -27,6 +27,7 @@ pub mod idle;
 pub mod kills;
 pub mod ledger;
 pub mod load;
+pub mod matrix;
 pub mod people;
 pub mod process;
 pub mod random;

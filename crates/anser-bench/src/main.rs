@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anser_bench::bench::Bench;
-use anser_bench::{kills, ledger, upgrade};
+use anser_bench::{kills, ledger, matrix, upgrade};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,6 +25,8 @@ enum Harness {
     Ledger(ledger::Options),
     /// kill -9 under load, again and again; nothing acknowledged may be lost, doubled or reordered
     Kills(kills::Options),
+    /// Every request by everybody who might ask it: nobody may learn what is not theirs
+    Matrix(matrix::Options),
     /// Data folders of every released format, opened, served and lived in
     Upgrade(upgrade::Options),
     /// Figures beside the machine's own limit
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let clean = match harness {
         Harness::Ledger(options) => runtime.block_on(unless_stopped(ledger::run(options))),
         Harness::Kills(options) => runtime.block_on(unless_stopped(kills::run(options))),
+        Harness::Matrix(options) => runtime.block_on(unless_stopped(matrix::run(options))),
         Harness::Upgrade(options) => runtime.block_on(unless_stopped(upgrade::run(options))),
         Harness::Bench(_) => Ok(true),
     };

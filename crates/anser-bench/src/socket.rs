@@ -26,13 +26,15 @@ pub struct Attached {
     pub already_read: Vec<u8>,
     /// When the welcome was written, by the server's clock.
     pub server_time_ms: u64,
+    /// The history that seqs belong to.
+    pub timeline: u64,
 }
 
-/// Connects, upgrades and says hello.
+/// Connects and upgrades: the socket, and what came after the answer to the handshake.
 ///
 /// # Errors
 /// The server refuses, or does not answer in time.
-pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
+pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     let mut stream = TcpStream::connect(authority).context("connecting")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -52,6 +54,15 @@ pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
     };
     anyhow::ensure!(bytes.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&bytes[..head_end]));
     bytes.drain(..head_end);
+    Ok((stream, bytes))
+}
+
+/// Connects, upgrades and says hello.
+///
+/// # Errors
+/// The server refuses, or does not answer in time.
+pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
+    let (mut stream, mut bytes) = upgrade(authority)?;
     let hello = v1::Hello {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
@@ -62,7 +73,7 @@ pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
     let mut out = Vec::new();
     push_request(&mut out, 1, Request::Hello(hello));
     stream.write_all(&out)?;
-    let server_time_ms = loop {
+    let welcome = loop {
         if let Some(frame) = next_frame(&bytes) {
             let answer = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
             bytes.drain(..frame.end);
@@ -70,14 +81,15 @@ pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
                 Some(server_frame::Frame::Response(v1::Response {
                     result: Some(response::Result::Welcome(welcome)),
                     ..
-                })) => break welcome.server_time_ms,
+                })) => break welcome,
                 other => anyhow::bail!("hello was answered with {other:?}"),
             }
         }
         read_more(&mut stream, &mut bytes)?;
     };
     bytes.shrink_to_fit();
-    Ok(Attached { stream, already_read: bytes, server_time_ms })
+    let (server_time_ms, timeline) = (welcome.server_time_ms, welcome.timeline);
+    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline })
 }
 
 fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {

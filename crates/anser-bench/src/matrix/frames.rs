@@ -1,0 +1,129 @@
+//! One row for each request frame: how it is asked, and what each actor is to be answered. The matches are
+//! exhaustive, so that a frame without a row does not compile.
+
+use anser_proto::ErrorCode;
+use anser_proto::v1::{self, client_frame::Request};
+use bytes::Bytes;
+
+use super::line::Line;
+use super::scene::{Actor, EARLY, LATE, RENAMED, Scene, TITLE, at, text};
+
+/// What an actor is to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// It takes effect.
+    Accepted,
+    /// The answer holds these words, and none of the others.
+    Shows(Vec<&'static str>),
+    /// It is about the asker alone, and answered.
+    Own,
+    /// By a named error: the asker may know that there is something.
+    Refused(ErrorCode),
+    /// Byte for byte as if there were nothing.
+    AsIfNothing,
+}
+
+/// One of each request about a conversation, and one of each that is about the asker.
+pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<Request> {
+    let (seq, timeline) = (scene.early, scene.timeline);
+    let words = format!("{LATE}{} of the cell", scene.number);
+    let mut id = || line.client_id();
+    let cid = || cid.clone();
+    vec![
+        Request::Hello(v1::Hello::default()),
+        Request::Ping(v1::Ping {}),
+        Request::Sync(v1::Sync { cursor: None }),
+        Request::Send(v1::Send { to: Some(at(&cid())), client_id: id(), message: Some(text(words)) }),
+        Request::ReadUpTo(v1::ReadUpTo { r#in: Some(at(&cid())), seq: scene.late, timeline }),
+        Request::CreateGroup(v1::CreateGroup {
+            client_id: id(),
+            title: "a group of one's own".to_owned(),
+            ..v1::CreateGroup::default()
+        }),
+        Request::AddMembers(v1::AddMembers { cid: cid(), client_id: id(), members: vec![third] }),
+        Request::RemoveMember(v1::RemoveMember { cid: cid(), client_id: id(), member: third }),
+        Request::Leave(v1::Leave { cid: cid(), client_id: id() }),
+        Request::SetRole(v1::SetRole {
+            cid: cid(),
+            client_id: id(),
+            member: third,
+            role: v1::Role::Admin as i32,
+        }),
+        Request::Rename(v1::Rename { cid: cid(), client_id: id(), title: format!("{RENAMED}again") }),
+        Request::Recall(v1::Recall { r#in: Some(at(&cid())), client_id: id(), seq, timeline }),
+        Request::GetPage(v1::GetPage { r#in: Some(at(&cid())), limit: 200, ..v1::GetPage::default() }),
+        Request::GetMembers(v1::GetMembers { cid: cid() }),
+        Request::GetProfiles(v1::GetProfiles { accounts: vec![third] }),
+        Request::GetConversations(v1::GetConversations { cids: vec![cid()] }),
+    ]
+}
+
+/// The name of a request, as the schema has it.
+pub fn name(request: &Request) -> &'static str {
+    match request {
+        Request::Hello(_) => "hello",
+        Request::Ping(_) => "ping",
+        Request::Sync(_) => "sync",
+        Request::Send(_) => "send",
+        Request::ReadUpTo(_) => "read_up_to",
+        Request::CreateGroup(_) => "create_group",
+        Request::AddMembers(_) => "add_members",
+        Request::RemoveMember(_) => "remove_member",
+        Request::Leave(_) => "leave",
+        Request::SetRole(_) => "set_role",
+        Request::Rename(_) => "rename",
+        Request::Recall(_) => "recall",
+        Request::GetPage(_) => "get_page",
+        Request::GetMembers(_) => "get_members",
+        Request::GetProfiles(_) => "get_profiles",
+        Request::GetConversations(_) => "get_conversations",
+    }
+}
+
+/// What an actor is answered who asks this of the group. `third` of the request is the newcomer for the
+/// others, and the member for the newcomer.
+pub fn in_group(request: &Request, actor: Actor) -> Expected {
+    use Actor::{Former, Member, Newcomer, Owner};
+    let by_role = |owner, member| match actor {
+        Owner => owner,
+        Member | Newcomer => member,
+        Former => Expected::Refused(ErrorCode::NoLongerMember),
+        _ => Expected::AsIfNothing,
+    };
+    let refused = Expected::Refused;
+    match request {
+        Request::Hello(_) => refused(ErrorCode::HelloRepeated),
+        Request::Ping(_) | Request::Sync(_) | Request::GetProfiles(_) => Expected::Own,
+        Request::CreateGroup(_) => Expected::Accepted,
+        Request::Send(_) | Request::Leave(_) => by_role(Expected::Accepted, Expected::Accepted),
+        Request::ReadUpTo(_) => match actor {
+            // To a former member the conversation ends with its removal.
+            Former => refused(ErrorCode::BeyondHead),
+            _ => by_role(Expected::Accepted, Expected::Accepted),
+        },
+        Request::AddMembers(_) => {
+            by_role(refused(ErrorCode::AlreadyMember), refused(ErrorCode::AlreadyMember))
+        }
+        Request::RemoveMember(_) | Request::SetRole(_) | Request::Rename(_) => {
+            by_role(Expected::Accepted, refused(ErrorCode::NotAllowed))
+        }
+        Request::Recall(_) => match actor {
+            // The message lies before it came.
+            Newcomer => refused(ErrorCode::NotFound),
+            _ => by_role(Expected::Accepted, refused(ErrorCode::NotAllowed)),
+        },
+        Request::GetMembers(_) => by_role(Expected::Shows(vec![]), Expected::Shows(vec![])),
+        Request::GetPage(_) => match actor {
+            Newcomer => Expected::Shows(vec![LATE]),
+            Former => Expected::Shows(vec![EARLY, TITLE]),
+            _ => by_role(
+                Expected::Shows(vec![EARLY, LATE, TITLE, RENAMED]),
+                Expected::Shows(vec![EARLY, LATE, TITLE, RENAMED]),
+            ),
+        },
+        Request::GetConversations(_) => match actor {
+            Former => Expected::Shows(vec![EARLY, TITLE]),
+            _ => by_role(Expected::Shows(vec![LATE, RENAMED]), Expected::Shows(vec![LATE, RENAMED])),
+        },
+    }
+}
