@@ -9,7 +9,7 @@ use anser_model::{AccountId, ConversationId};
 use anser_proto::v1::{self, Target};
 use anyhow::Context as _;
 
-use crate::book::{Book, Entry, Faults, Tag, digest_of, tag_of};
+use crate::book::{Book, Entry, Faults, RECALLED, Tag, digest_of, tag_of};
 use crate::device::Seen;
 
 /// What was found wrong.
@@ -70,6 +70,8 @@ struct Row {
     digest: u64,
     author: AccountId,
     is_message: bool,
+    /// Through which n the page that showed it was complete.
+    as_of: u64,
 }
 
 /// What the server tells, and what was found wrong with it.
@@ -90,7 +92,7 @@ impl Audit {
         loop {
             let known = self.newest(cid);
             let page = page_after(client, cid, known).await.with_context(|| format!("reading {cid:?}"))?;
-            self.take(cid, &page.events);
+            self.take(cid, page.n, &page.events);
             if self.newest(cid) == known || (known > 0 && !page.more) {
                 return Ok(());
             }
@@ -102,7 +104,7 @@ impl Audit {
         self.truths.get(&cid).map_or(0, |truth| truth.rows.len() as u64)
     }
 
-    fn take(&mut self, cid: ConversationId, events: &[v1::Event]) {
+    fn take(&mut self, cid: ConversationId, as_of: u64, events: &[v1::Event]) {
         let (truth, verdict) = (self.truths.entry(cid).or_default(), &mut self.verdict);
         for event in events {
             let expected = truth.rows.len() as u64 + 1;
@@ -111,7 +113,7 @@ impl Audit {
                 if event.seq < expected {
                     continue;
                 }
-                let hole = Row { digest: 0, author: AccountId(0), is_message: false };
+                let hole = Row { digest: 0, author: AccountId(0), is_message: false, as_of };
                 truth.rows.resize(event.seq as usize - 1, hole);
             }
             let (author, digest) = (AccountId(event.author), digest_of(event));
@@ -119,7 +121,10 @@ impl Audit {
                 Some(v1::event::Change::Message(message)) => Some(message),
                 _ => None,
             };
-            truth.rows.push(Row { digest, author, is_message: message.is_some() });
+            truth.rows.push(Row { digest, author, is_message: message.is_some(), as_of });
+            if let Some(v1::event::Change::Recalled(recalled)) = &event.change {
+                truth.amend(cid, recalled.seq, (event.n, RECALLED), verdict);
+            }
             let Some(tag) = message.and_then(tag_of) else { continue };
             if let Some(before) = self.places.insert(tag, (cid, event.seq)) {
                 verdict.double(|| format!("message {tag} is at {before:?} and at {cid:?} seq {}", event.seq));
@@ -133,11 +138,12 @@ impl Audit {
     }
 
     /// Compares entries of the ledger, all of them older than what was read, with it.
-    pub fn check_entries(&mut self, entries: &[(Tag, Entry)]) {
+    pub fn check_entries(&mut self, entries: &[(Tag, Entry)], book: &Book) {
         for (tag, entry) in entries {
+            let expected = book.amended(entry.cid, entry.seq).unwrap_or(entry.digest);
             let rows = self.truths.get(&entry.cid).map_or(&[][..], |truth| &truth.rows);
             let row = rows.get((entry.seq as usize).wrapping_sub(1));
-            if row.is_none_or(|row| row.digest != entry.digest) {
+            if row.is_none_or(|row| row.digest != expected) {
                 let (found, place) = (row.copied(), self.places.get(tag));
                 self.verdict.lose(|| {
                     format!(
@@ -159,9 +165,11 @@ impl Audit {
         }
         for (cid, truth) in &self.truths {
             let others = truth.rows.iter().filter(|row| !row.is_message).count();
-            if others != 1 {
-                self.verdict
-                    .double(|| format!("{cid:?}: {others} facts are no messages; one is, the creation"));
+            let amendments = book.amendments(*cid);
+            if others != 1 + amendments {
+                self.verdict.double(|| {
+                    format!("{cid:?}: {others} facts are no messages; the creation, and {amendments} changes of messages")
+                });
             }
         }
     }
@@ -240,6 +248,18 @@ impl Audit {
 }
 
 impl Truth {
+    /// A fact changed the message at a seq: whoever read it since must have been given the new form.
+    fn amend(&mut self, cid: ConversationId, seq: u64, (n, digest): (u64, u64), verdict: &mut Verdict) {
+        let Some(row) = self.rows.get_mut((seq as usize).wrapping_sub(1)) else {
+            return verdict.reorder(|| format!("{cid:?} seq {seq} is changed before it is said"));
+        };
+        if row.as_of < n {
+            row.digest = digest;
+        } else if row.digest != digest {
+            verdict.double(|| format!("{cid:?} seq {seq} was changed at n {n} and is shown as it was"));
+        }
+    }
+
     /// Messages of others past the base, which is the largest of the mark and the cap: the own send
     /// before the newest 64. Whoever is here joined with the creation, which is no message.
     fn unread(&self, account: AccountId, mark: u64) -> u64 {

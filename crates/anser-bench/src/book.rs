@@ -47,16 +47,20 @@ pub fn tag_of(message: &v1::Message) -> Option<Tag> {
     Some(Tag::from_be_bytes(message.body.as_ref().try_into().ok()?))
 }
 
+/// What stands for a message that was recalled, whoever said it.
+pub const RECALLED: u64 = 1;
+
 /// What stands for a sequenced fact: never 0.
 pub fn digest_of(event: &v1::Event) -> u64 {
     match &event.change {
+        Some(v1::event::Change::Message(message)) if message.recalled => RECALLED,
         Some(v1::event::Change::Message(message)) if message.kind == KIND => {
             digest(event.author, tag_of(message).unwrap_or_default(), &message.text)
         }
         other => {
             let mut hasher = DefaultHasher::new();
             (event.author, format!("{other:?}")).hash(&mut hasher);
-            hasher.finish() | 1
+            hasher.finish() | 2
         }
     }
 }
@@ -64,7 +68,7 @@ pub fn digest_of(event: &v1::Event) -> u64 {
 fn digest(author: u64, tag: Tag, text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (author, tag, text).hash(&mut hasher);
-    hasher.finish() | 1
+    hasher.finish() | 2
 }
 
 /// Where a message stands, as its sender was told.
@@ -90,6 +94,10 @@ pub struct Book {
 #[derive(Debug, Default)]
 struct Pages {
     entries: HashMap<Tag, Entry>,
+    /// What stands at a seq since its author changed it.
+    amended: HashMap<(ConversationId, u64), u64>,
+    /// How often that happened, by conversation.
+    amendments: HashMap<ConversationId, usize>,
     unread: Vec<Tag>,
     faults: Faults,
 }
@@ -143,6 +151,38 @@ impl Book {
         let count = pages.entries.len();
         drop(pages);
         self.acknowledged.send_replace(count);
+    }
+
+    /// An author was told that what they had said stands as something else, durably.
+    pub fn amend(&self, cid: ConversationId, seq: u64, digest: u64) {
+        let mut pages = self.pages();
+        pages.amended.insert((cid, seq), digest);
+        *pages.amendments.entry(cid).or_default() += 1;
+    }
+
+    /// What stands at a seq since its author changed it.
+    pub fn amended(&self, cid: ConversationId, seq: u64) -> Option<u64> {
+        self.pages().amended.get(&(cid, seq)).copied()
+    }
+
+    /// How often messages of a conversation were changed.
+    pub fn amendments(&self, cid: ConversationId) -> usize {
+        self.pages().amendments.get(&cid).copied().unwrap_or_default()
+    }
+
+    /// How often messages were changed.
+    pub fn all_amendments(&self) -> usize {
+        self.pages().amendments.values().sum()
+    }
+
+    /// Every entry.
+    pub fn all(&self) -> Vec<(Tag, Entry)> {
+        self.pages().entries.iter().map(|(&tag, &entry)| (tag, entry)).collect()
+    }
+
+    /// Something was refused for good that none of a run may be.
+    pub fn refuse_amendment(&self, cid: ConversationId, seq: u64, why: &str) {
+        self.pages().faults.add(|| format!("{cid:?} seq {seq} could not be changed: {why}"));
     }
 
     /// A message was refused for good, which none of a run may be.

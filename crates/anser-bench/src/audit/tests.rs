@@ -70,16 +70,27 @@ fn head(mark: u64, unread: u64) -> v1::Head {
 /// Judges a server that acknowledged everything, told `fresh` to whoever read afresh, delivered
 /// `delivered` to a device of Bob, and `unread` to him who has read up to seq 3.
 fn judge(fresh: &[v1::Event], delivered: &[v1::Event], unread: u64) -> Verdict {
-    let book = Arc::new(Book::default());
+    let newest_n = fresh.iter().map(|event| event.n).max().unwrap_or_default();
+    judge_book(Book::default(), (newest_n, fresh), delivered, head(3, unread))
+}
+
+/// The same with a ledger that knows more, of what was told as of an n.
+fn judge_book(
+    book: Book,
+    (as_of, fresh): (u64, &[v1::Event]),
+    delivered: &[v1::Event],
+    head: v1::Head,
+) -> Verdict {
+    let book = Arc::new(book);
     (1..=SAID).for_each(|tag| book.acknowledge(tag, entry(tag)));
     let mut audit = Audit::default();
-    audit.take(CID, fresh);
-    audit.check_entries(&book.drain_new());
+    audit.take(CID, as_of, fresh);
+    audit.check_entries(&book.drain_new(), &book);
     audit.check_nothing_else(&book);
     let device = Recorder::new(BOB, book.clone());
     delivered.iter().for_each(|event| device.observe(&Update::Event(Box::new(event.clone()))));
     audit.check_device("a device", &device.seen(), &[CID], &book);
-    let heads = [head(3, unread)];
+    let heads = [head];
     audit.check_heads("a device", BOB, &heads, &heads, |_| (3, 3));
     audit.verdict.faults.take(book.faults());
     audit.verdict
@@ -195,4 +206,53 @@ fn one_message_acknowledged_at_two_places_is_a_fault() {
     assert_eq!(book.faults().count, 0, "the same answer again");
     book.acknowledge(1, Entry { seq: 9, ..entry(1) });
     assert_eq!(book.faults().count, 1);
+}
+
+/// Bob's message 2, at seq 3, is taken back by the fact at seq 8.
+fn recalled() -> Vec<v1::Event> {
+    let change = Some(v1::event::Change::Recalled(v1::Recalled { seq: 3 }));
+    let recall = v1::Event { change, client_id: bytes::Bytes::new(), ..event(2, SAID + 2) };
+    let stands = v1::Message { kind: "anser.load".into(), recalled: true, ..v1::Message::default() };
+    let mut fresh = right();
+    fresh[2] =
+        v1::Event { n: recall.n, change: Some(v1::event::Change::Message(stands)), ..fresh[2].clone() };
+    fresh.push(recall);
+    fresh
+}
+
+fn judge_recalled(fresh: &[v1::Event], delivered: &[v1::Event]) -> Verdict {
+    let book = Book::default();
+    book.amend(CID, 3, RECALLED);
+    let head = v1::Head { seq: SAID + 2, ..head(3, UNREAD) };
+    judge_book(book, (100, fresh), delivered, head)
+}
+
+#[test]
+fn a_message_that_was_taken_back_is_gone_for_everybody() {
+    let live = [right(), recalled()[SAID as usize + 1..].to_vec()].concat();
+    let verdict = judge_recalled(&recalled(), &live);
+    assert!(verdict.is_clean() && found(&verdict) == [0; 4], "{verdict:?}");
+}
+
+#[test]
+fn a_page_that_is_looked_at_late_undoes_no_recall() {
+    let device = Recorder::new(BOB, Arc::new(Book::default()));
+    let recall = recalled().pop().expect("the last one is the recall");
+    device.observe(&Update::Event(Box::new(recall)));
+    let page = v1::Page { events: right(), ..v1::Page::default() };
+    device.take_page(CID, (1, SAID + 1), &page);
+    let rows = device.seen().rows[&CID].digests.clone();
+    assert!(rows[2] == RECALLED && rows[3] == message(3).digest(), "{rows:?}");
+}
+
+#[test]
+fn a_message_that_is_shown_after_it_was_taken_back_is_found() {
+    let live = [right(), recalled()[SAID as usize + 1..].to_vec()].concat();
+    assert!(judge_recalled(&live, &live).doubled > 0, "whoever reads afresh is shown it");
+    let mut undone = recalled();
+    undone.pop();
+    assert!(!judge_recalled(&undone, &undone).is_clean(), "the fact is gone that took it back");
+    assert!(!judge_recalled(&recalled(), &right()).is_clean(), "a device was never told");
+    let verdict = judge_recalled(&right(), &right());
+    assert!(verdict.lost > 0, "taken back, acknowledged, and undone: {verdict:?}");
 }

@@ -142,6 +142,32 @@ impl Device {
         }
     }
 
+    /// Takes a message back, through as many connections and restarts of this device as it takes.
+    pub async fn recall(&self, cid: ConversationId, seq: u64) {
+        loop {
+            let client = self.client().await;
+            match client.recall(cid, seq).await {
+                Ok(_) => return,
+                Err(ClientError::Stopped | ClientError::Session(Failure::Ended(_))) => {
+                    if self.recorder.is_amending(cid, seq) || self.book.amended(cid, seq).is_some() {
+                        return self.recorder.amended(cid, seq).await;
+                    }
+                    self.gone(&client).await;
+                }
+                Err(ClientError::Session(Failure::Full)) => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(other) => return self.book.refuse_amendment(cid, seq, &other.to_string()),
+            }
+        }
+    }
+
+    /// Says a message, and takes it back at once if it `recalls` it.
+    pub async fn say(&self, to: Target, message: &Message, recalls: bool) {
+        self.send(to, message).await;
+        if let Some(entry) = self.book.entry(message.tag).filter(|_| recalls) {
+            self.recall(entry.cid, entry.seq).await;
+        }
+    }
+
     /// Waits until a client that has ended is seen to be gone, for at most a moment.
     async fn gone(&self, _ended: &Client) {
         let mut client = self.client.subscribe();

@@ -11,7 +11,7 @@ use anser_proto::v1::{self, client_frame::Request};
 use anser_proto::wire;
 use tokio::sync::Notify;
 
-use crate::book::{Book, Entry, Faults, Tag, digest_of, tag_of};
+use crate::book::{Book, Entry, Faults, RECALLED, Tag, digest_of, tag_of};
 
 /// Sees everything that happens to one device; is also the store that outlives its clients.
 pub struct Recorder {
@@ -43,10 +43,27 @@ pub struct Seen {
     pub reordered: u64,
     /// Anything else that was wrong.
     pub faults: Faults,
-    /// Own sends without an answer: by client id, the message, and whether it was written to a socket.
-    pending: HashMap<ClientId, (Tag, u64, bool)>,
+    /// Own commands without an answer.
+    pending: HashMap<ClientId, Pending>,
     /// The newest n of each slot that came as an event on this connection.
     live: HashMap<u32, u64>,
+}
+
+/// A command without an answer.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    what: Asked,
+    /// Whether it was written to a socket.
+    written: bool,
+}
+
+/// What a command is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Say a message of this digest.
+    Say(Tag, u64),
+    /// Let something of this digest stand in place of a message.
+    Amend(ConversationId, u64, u64),
 }
 
 /// One conversation.
@@ -54,6 +71,10 @@ pub struct Seen {
 pub struct Rows {
     /// By seq, from 1; 0: not seen.
     pub digests: Vec<u64>,
+    /// The n under which each was seen.
+    ns: Vec<u64>,
+    /// What facts made of seqs that were not seen then: a page from before may be looked at after them.
+    amended: HashMap<u64, (u64, u64)>,
     /// The newest seq that anything told of.
     pub head: u64,
     /// How many are not seen below that.
@@ -97,24 +118,42 @@ impl Recorder {
 
     /// Whether a message waits in the outbox that outlives the client.
     pub fn is_pending(&self, tag: Tag) -> bool {
-        self.seen().pending.values().any(|&(pending, ..)| pending == tag)
+        let is_it = |pending: &Pending| matches!(pending.what, Asked::Say(said, _) if said == tag);
+        self.seen().pending.values().any(is_it)
+    }
+
+    /// Whether a change of a message waits in the outbox that outlives the client.
+    pub fn is_amending(&self, cid: ConversationId, seq: u64) -> bool {
+        let is_it =
+            |pending: &Pending| matches!(pending.what, Asked::Amend(at, of, _) if (at, of) == (cid, seq));
+        self.seen().pending.values().any(is_it)
     }
 
     /// What it waits for, in words; none when for nothing.
     pub fn waits_for(&self) -> Option<String> {
         let seen = self.seen();
-        let pending = seen.pending.values().map(|&(tag, _, written)| (tag, written)).collect::<Vec<_>>();
+        let pending =
+            seen.pending.values().map(|pending| (pending.what, pending.written)).collect::<Vec<_>>();
         let (own, attached) = (self.own, self.is_attached());
         (!pending.is_empty())
-            .then(|| format!("{own} (attached {attached}): sends (message, written) {pending:?}"))
+            .then(|| format!("{own} (attached {attached}): commands (what, written) {pending:?}"))
     }
 
     /// Waits until a message that is pending is acknowledged.
     pub async fn acknowledged(&self, tag: Tag) {
+        self.until(|| self.book.has(tag) || !self.is_pending(tag)).await;
+    }
+
+    /// Waits until a change of a message that is pending is acknowledged.
+    pub async fn amended(&self, cid: ConversationId, seq: u64) {
+        self.until(|| self.book.amended(cid, seq).is_some() || !self.is_amending(cid, seq)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
         loop {
             let mut settled = std::pin::pin!(self.settled.notified());
             settled.as_mut().enable();
-            if self.book.has(tag) || !self.is_pending(tag) {
+            if is_so() {
                 return;
             }
             settled.await;
@@ -201,37 +240,72 @@ impl Recorder {
     }
 
     fn put(&self, client_id: ClientId, frame: &v1::ClientFrame, written: bool) {
-        let Some(Request::Send(send)) = &frame.request else { return };
-        let Some(message) = &send.message else { return };
-        let Some(tag) = tag_of(message) else { return };
-        let event = v1::Event {
-            author: self.own.get(),
-            change: Some(v1::event::Change::Message(message.clone())),
-            ..v1::Event::default()
-        };
+        let Some(what) = frame.request.as_ref().and_then(|request| self.asked(request)) else { return };
         let mut seen = self.seen();
-        let before = seen.pending.insert(client_id, (tag, digest_of(&event), written));
-        if written && !before.is_some_and(|(.., written)| written) {
+        let before = seen.pending.insert(client_id, Pending { what, written });
+        if written && !before.is_some_and(|before| before.written) {
             self.written.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn settled(&self, client_id: ClientId) -> Option<Tag> {
-        let (tag, _, written) = self.seen().pending.remove(&client_id)?;
-        if written {
+    /// What a command of a run is to do.
+    fn asked(&self, request: &Request) -> Option<Asked> {
+        match request {
+            Request::Send(send) => {
+                let message = send.message.as_ref()?;
+                let event = v1::Event {
+                    author: self.own.get(),
+                    change: Some(v1::event::Change::Message(message.clone())),
+                    ..v1::Event::default()
+                };
+                Some(Asked::Say(tag_of(message)?, digest_of(&event)))
+            }
+            Request::Recall(recall) => {
+                Some(Asked::Amend(cid_of(recall.r#in.as_ref())?, recall.seq, RECALLED))
+            }
+            _ => None,
+        }
+    }
+
+    fn settled(&self, client_id: ClientId) -> Option<Asked> {
+        let pending = self.seen().pending.remove(&client_id)?;
+        if pending.written {
             self.written.fetch_sub(1, Ordering::Relaxed);
         }
-        Some(tag)
+        Some(pending.what)
     }
 
     fn sent(&self, client_id: ClientId, accepted: &v1::Accepted) {
         let pending = self.seen().pending.get(&client_id).copied();
-        let (Some((tag, digest, _)), Ok(cid)) = (pending, wire::cid(&accepted.cid)) else { return };
+        let (Some(pending), Ok(cid)) = (pending, wire::cid(&accepted.cid)) else { return };
         self.seen().rows.entry(cid).or_default().reach(accepted.seq);
         // In the book before it is no longer pending: whoever looks finds it in one of the two.
-        self.book.acknowledge(tag, Entry { cid, seq: accepted.seq, client_id, digest });
+        match pending.what {
+            Asked::Say(tag, digest) => {
+                self.book.acknowledge(tag, Entry { cid, seq: accepted.seq, client_id, digest });
+            }
+            Asked::Amend(cid, seq, digest) => self.book.amend(cid, seq, digest),
+        }
         self.settled(client_id);
         self.settled.notify_waiters();
+    }
+
+    fn failed(&self, client_id: ClientId, error: &v1::Error) {
+        let Some(what) = self.settled(client_id) else { return };
+        let why = format!("{}: {}", error.code, error.message);
+        match what {
+            Asked::Say(tag, _) => self.book.refuse(tag, &why),
+            Asked::Amend(cid, seq, _) => self.book.refuse_amendment(cid, seq, &why),
+        }
+        self.settled.notify_waiters();
+    }
+}
+
+/// The conversation that a request names by its cid.
+fn cid_of(target: Option<&v1::Target>) -> Option<ConversationId> {
+    match target?.target.as_ref()? {
+        v1::target::Target::Cid(cid) => wire::cid(cid).ok(),
+        v1::target::Target::Peer(_) => None,
     }
 }
 
@@ -241,12 +315,7 @@ impl Observer for Recorder {
             Update::Event(event) => self.event(event),
             Update::Head(head) => self.head_told(head),
             Update::Sent { client_id, accepted } => self.sent(*client_id, accepted),
-            Update::Failed { client_id, error } => {
-                if let Some(tag) = self.settled(*client_id) {
-                    self.book.refuse(tag, &format!("{}: {}", error.code, error.message));
-                    self.settled.notify_waiters();
-                }
-            }
+            Update::Failed { client_id, error } => self.failed(*client_id, error),
             Update::Status(status) => {
                 let attached = matches!(status, Status::Attached { .. });
                 self.attached.store(attached, Ordering::Relaxed);
@@ -276,15 +345,12 @@ impl Seen {
         if event.seq == 0 {
             return;
         }
-        let digest = digest_of(event);
         let rows = self.rows.entry(cid).or_default();
-        rows.reach(event.seq);
-        let row = &mut rows.digests[event.seq as usize - 1];
-        if *row == 0 {
-            *row = digest;
-            rows.missing -= 1;
-        } else if *row != digest {
+        if !rows.see(event.seq, event.n, digest_of(event)) {
             self.faults.add(|| format!("{cid:?} seq {}: seen before as something else", event.seq));
+        }
+        if let Some(v1::event::Change::Recalled(recalled)) = &event.change {
+            rows.amend(recalled.seq, event.n, RECALLED);
         }
         if event.author != own.get() || event.client_id.is_empty() {
             return;
@@ -304,6 +370,37 @@ impl Rows {
             self.missing += seq - self.head;
             self.head = seq;
             self.digests.resize(seq as usize, 0);
+            self.ns.resize(seq as usize, 0);
+        }
+    }
+
+    /// Sees what stands at a seq as of an n. `false` where it stood as something else under the same n, or
+    /// under a later one that changes no message.
+    fn see(&mut self, seq: u64, n: u64, digest: u64) -> bool {
+        self.reach(seq);
+        let (n, digest) = match self.amended.get(&seq) {
+            Some(&(later, amended)) if later > n => (later, amended),
+            _ => (n, digest),
+        };
+        let (known, known_n) = (&mut self.digests[seq as usize - 1], &mut self.ns[seq as usize - 1]);
+        if *known == 0 {
+            (*known, *known_n) = (digest, n);
+            self.missing -= 1;
+            return true;
+        }
+        if n > *known_n && digest == RECALLED {
+            (*known, *known_n) = (digest, n);
+        }
+        n < *known_n || *known == digest
+    }
+
+    /// A fact made something else of what stands at a seq.
+    fn amend(&mut self, seq: u64, n: u64, digest: u64) {
+        let place = (seq as usize).wrapping_sub(1);
+        match self.digests.get_mut(place).filter(|known| **known != 0) {
+            Some(known) if self.ns[place] < n => (*known, self.ns[place]) = (digest, n),
+            Some(_) => {}
+            None => _ = self.amended.insert(seq, (n, digest)),
         }
     }
 

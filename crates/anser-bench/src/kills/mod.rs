@@ -98,6 +98,7 @@ struct Kill {
 struct Tally {
     kills: Vec<Kill>,
     acknowledged: usize,
+    recalled: usize,
     reconnects: u64,
     verdict: Verdict,
     /// No disk could be filled here.
@@ -222,6 +223,7 @@ impl Run {
         }
         load.finish(audit).await?;
         self.tally.acknowledged += load.book.len();
+        self.tally.recalled += load.book.all_amendments();
         let attached = all_devices(&load.cast).map(|device| device.recorder().seen().attached);
         self.tally.reconnects += attached.sum::<u64>() - load.devices() as u64;
         Ok(())
@@ -311,6 +313,7 @@ impl Run {
         report.add("in_flight_min", in_flight.first().copied().unwrap_or_default());
         report.add("in_flight_median", percentile(&in_flight, 50));
         report.add("acknowledged", tally.acknowledged);
+        report.add("recalled", tally.recalled);
         report.add("reconnects", tally.reconnects);
         report.add("lost", verdict.lost);
         report.add("doubled", verdict.doubled);

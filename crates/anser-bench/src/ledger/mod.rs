@@ -125,6 +125,7 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
     report.add("groups", size.groups);
     report.add("direct", size.direct);
     report.add("messages", book.len());
+    report.add("recalled", book.all_amendments());
     report.add("deliveries", deliveries);
     report.add("reconnects", attached.saturating_sub(devices as u64));
     report.add("lost", audit.verdict.lost);
@@ -178,7 +179,7 @@ async fn verify(plan: &Plan, cast: &[Arc<Member>], book: &Book) -> anyhow::Resul
         let client = cast[circle.members[0]].devices[0].client().await;
         audit.read(&client, circle.cid).await?;
     }
-    audit.check_entries(&entries);
+    audit.check_entries(&entries, book);
     audit.check_nothing_else(book);
     let conversations = plan.circles_of.iter().map(|circles| {
         let live = circles.iter().filter(|&&circle| live[circle]);

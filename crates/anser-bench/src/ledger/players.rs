@@ -17,6 +17,8 @@ use crate::random::Random;
 const SENDS_AT_ONCE: usize = 4;
 /// Of a hundred sends, so many are followed by reading.
 const READS_PERCENT: usize = 10;
+/// Of a hundred messages, so many are taken back.
+const RECALLS_PERCENT: usize = 4;
 /// People offline at any time, of a hundred.
 pub const OFFLINE_PERCENT: usize = 30;
 /// Somebody changes places this often, at the latest.
@@ -44,8 +46,9 @@ pub async fn speak(
         let device = member.speaker(circle.cid).clone();
         let to = target(circle, &accounts, message.author);
         busy.insert(circle.cid);
+        let recalls = random.percent(RECALLS_PERCENT);
         sending.spawn(async move {
-            device.send(to, &message).await;
+            device.say(to, &message, recalls).await;
             message.cid
         });
         if random.percent(READS_PERCENT) && !mine.is_empty() {
