@@ -90,7 +90,7 @@ fn all_cells(address: &ServerAddress, people: &[Person], revoked: &str, seed: u6
     let mut random = Random::new(seed);
     let mut lines = Vec::new();
     for person in people {
-        lines.push(Line::open(&authority, &person.keys[0].access_token, Random::new(random.bits()))?);
+        lines.push(Line::open(authority, &person.keys[0].access_token, Random::new(random.bits()))?);
     }
     let mut players = Players { accounts: people.iter().map(|person| person.account).collect(), lines };
     let mut tally = Tally::default();
@@ -106,7 +106,7 @@ fn all_cells(address: &ServerAddress, people: &[Person], revoked: &str, seed: u6
             break;
         }
     }
-    nobody(&authority, &mut players, number + 1, revoked, &mut tally)?;
+    nobody(authority, &mut players, number + 1, revoked, &mut tally)?;
     Ok(tally)
 }
 
