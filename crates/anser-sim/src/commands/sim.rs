@@ -100,27 +100,28 @@ fn hours(ms: u64) -> f64 {
 }
 
 fn print(campaign: &Campaign, report: &Report) {
-    let (reached, of) = report.coverage.reached();
+    let figures = &report.figures;
+    let (reached, of) = figures.coverage.reached();
     println!(
         "sim: seeds {} from {}, simulated hours {:.1} (and {:.0} passed over), acts {}, facts {}, connections \
          {}, states reached {reached} of {of}, changes of owner {}, breaches {}, trace {:016x}",
         report.seeds,
         campaign.first,
-        hours(report.simulated_ms),
-        hours(report.passed_ms),
-        report.acts,
-        report.facts,
-        report.connections,
-        report.owner_changes,
+        hours(figures.simulated_ms),
+        hours(figures.passed_ms),
+        figures.acts,
+        figures.facts,
+        figures.connections,
+        figures.owner_changes,
         report.breaches.values().sum::<u64>(),
         report.trace
     );
     let listed = |counts: Vec<String>| counts.join(", ");
-    let faults = report.faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
+    let faults = figures.faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
     println!("  faults: {}", listed(faults));
-    let outcomes = report.coverage.outcomes().iter().map(|(outcome, count)| format!("{outcome} {count}"));
+    let outcomes = figures.coverage.outcomes().iter().map(|(outcome, count)| format!("{outcome} {count}"));
     println!("  deeds came to: {}", listed(outcomes.collect()));
-    for state in report.coverage.missing() {
+    for state in figures.coverage.missing() {
         println!("  not reached: {state}");
     }
     for (promise, count) in &report.breaches {
@@ -129,21 +130,22 @@ fn print(campaign: &Campaign, report: &Report) {
 }
 
 fn json(campaign: &Campaign, report: &Report) -> serde_json::Value {
+    let figures = &report.figures;
     serde_json::json!({
         "harness": "sim",
         "ok": report.is_well(),
         "first": campaign.first,
         "seeds": report.seeds,
-        "simulated_hours": hours(report.simulated_ms),
-        "passed_hours": hours(report.passed_ms),
-        "acts": report.acts,
-        "facts": report.facts,
-        "connections": report.connections,
-        "faults": report.faults,
-        "states": report.coverage.states(),
-        "not_reached": report.coverage.missing(),
-        "outcomes": report.coverage.outcomes(),
-        "owner_changes": report.owner_changes,
+        "simulated_hours": hours(figures.simulated_ms),
+        "passed_hours": hours(figures.passed_ms),
+        "acts": figures.acts,
+        "facts": figures.facts,
+        "connections": figures.connections,
+        "faults": figures.faults,
+        "states": figures.coverage.states(),
+        "not_reached": figures.coverage.missing(),
+        "outcomes": figures.coverage.outcomes(),
+        "owner_changes": figures.owner_changes,
         "breaches": report.breaches,
         "trace": format!("{:016x}", report.trace),
         "failures": report.failures.iter().map(|failure| serde_json::json!({

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::audit::Breach;
-use super::coverage::Coverage;
+use super::figures::Figures;
 use super::plan::Plan;
 use super::run;
 use super::world::Outcome;
@@ -41,22 +41,8 @@ pub struct Failure {
 pub struct Report {
     /// Seeds gone through.
     pub seeds: u64,
-    /// Simulated milliseconds, without those passed over.
-    pub simulated_ms: u64,
-    /// Milliseconds passed over in long absences.
-    pub passed_ms: u64,
-    /// Faults by kind.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// States reached.
-    pub coverage: Coverage,
-    /// Slots that came to another core.
-    pub owner_changes: u64,
-    /// Things done by people.
-    pub acts: u64,
-    /// Facts that became durable.
-    pub facts: u64,
-    /// Connections of devices.
-    pub connections: u64,
+    /// What happened in all of them.
+    pub figures: Figures,
     /// How many seeds failed, by the promise that was broken.
     pub breaches: BTreeMap<&'static str, u64>,
     /// The first of them.
@@ -113,16 +99,7 @@ impl Campaign {
 impl Report {
     fn take(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
-        self.simulated_ms += outcome.simulated_ms;
-        self.passed_ms += outcome.passed_ms;
-        for (fault, count) in outcome.faults {
-            *self.faults.entry(fault).or_default() += count;
-        }
-        self.coverage.add(&outcome.coverage);
-        self.owner_changes += outcome.owner_changes;
-        self.acts += outcome.acts;
-        self.facts += outcome.facts;
-        self.connections += outcome.connections;
+        self.figures.add(outcome.figures);
         // Independent of which thread took which seed.
         self.trace ^= outcome.trace.wrapping_mul(seed | 1);
         if let Some(breach) = outcome.breach {
@@ -133,16 +110,7 @@ impl Report {
 
     fn add(&mut self, other: Report) {
         self.seeds += other.seeds;
-        self.simulated_ms += other.simulated_ms;
-        self.passed_ms += other.passed_ms;
-        for (fault, count) in other.faults {
-            *self.faults.entry(fault).or_default() += count;
-        }
-        self.coverage.add(&other.coverage);
-        self.owner_changes += other.owner_changes;
-        self.acts += other.acts;
-        self.facts += other.facts;
-        self.connections += other.connections;
+        self.figures.add(other.figures);
         self.trace ^= other.trace;
         for (promise, count) in other.breaches {
             *self.breaches.entry(promise).or_default() += count;

@@ -7,7 +7,7 @@
 //! - `node`, `edge`, `device`: the processes; `appends`, `links`: how they speak;
 //!   `log`, `stores`: what they stand on
 //! - `audit`: what must be true, known from the log alone
-//! - `coverage`: which states were reached
+//! - `coverage`: which states were reached; `figures`: what else happened
 //! - `campaign`: many seeds; `shrink`: a failing one made small, and told
 
 mod acts;
@@ -18,6 +18,7 @@ mod campaign;
 mod coverage;
 mod device;
 mod edge;
+mod figures;
 mod links;
 mod log;
 mod node;
@@ -33,6 +34,7 @@ mod world;
 pub use audit::Breach;
 pub use campaign::{Campaign, Failure, Report};
 pub use coverage::Coverage;
+pub use figures::Figures;
 pub use plan::{Plan, Roads, Shape, Step, What};
 pub use shrink::{shrink, story};
 pub use world::Outcome;

@@ -46,7 +46,7 @@ impl Shrinker {
     /// Nothing of what comes after the breach is needed, nor the time until then.
     fn drop_what_never_happened(&mut self) {
         let mut plan = self.best.clone();
-        let end = run(&plan, false).simulated_ms;
+        let end = run(&plan, false).figures.simulated_ms;
         plan.steps.retain(|step| step.at <= end);
         self.take_if_it_fails(plan);
         let mut plan = self.best.clone();

@@ -11,6 +11,7 @@ use super::audit::{Auditor, Breach};
 use super::coverage::Coverage;
 use super::device::{Conn, Deed, Device};
 use super::edge::Edge;
+use super::figures::Figures;
 use super::links::Link;
 use super::log::{OneMachine, SharedLog};
 use super::node::Node;
@@ -91,22 +92,8 @@ pub struct Outcome {
     pub trace: u64,
     /// The lines of the trace, where they were wanted.
     pub lines: Vec<String>,
-    /// Simulated milliseconds, without those that were passed over.
-    pub simulated_ms: u64,
-    /// Milliseconds that were passed over in long absences.
-    pub passed_ms: u64,
-    /// Faults by kind.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Which states were reached.
-    pub coverage: Coverage,
-    /// Slots that came to another core.
-    pub owner_changes: u64,
-    /// Things done by people.
-    pub acts: u64,
-    /// Facts that became durable.
-    pub facts: u64,
-    /// Connections of devices.
-    pub connections: u64,
+    /// What happened.
+    pub figures: Figures,
 }
 
 impl World {
@@ -189,14 +176,16 @@ impl World {
             breach: self.breach,
             trace: self.trace.hash(),
             lines: self.trace.into_lines(),
-            simulated_ms: self.now - self.passed_ms,
-            passed_ms: self.passed_ms,
-            faults: self.faults,
-            coverage: self.coverage,
-            owner_changes: self.audit.owner_changes,
-            acts: self.acts_done,
-            facts: self.facts_landed,
-            connections: self.connections,
+            figures: Figures {
+                simulated_ms: self.now - self.passed_ms,
+                passed_ms: self.passed_ms,
+                faults: self.faults,
+                coverage: self.coverage,
+                owner_changes: self.audit.owner_changes,
+                acts: self.acts_done,
+                facts: self.facts_landed,
+                connections: self.connections,
+            },
         }
     }
 
