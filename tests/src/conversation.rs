@@ -27,6 +27,11 @@ pub fn recall(cid: &Bytes, client_id: Bytes, seq: u64, timeline: u64) -> Request
     Request::Recall(v1::Recall { r#in: by_cid(cid), client_id, seq, timeline })
 }
 
+/// An edit of a message.
+pub fn edit(cid: &Bytes, client_id: Bytes, seq: u64, timeline: u64, message: v1::Message) -> Request {
+    Request::Edit(v1::Edit { r#in: by_cid(cid), client_id, seq, timeline, message: Some(message) })
+}
+
 /// The text of a message.
 pub fn text_of(event: &v1::Event) -> Option<&str> {
     match &event.change {
@@ -110,6 +115,33 @@ impl Client {
     pub async fn recall(&mut self, cid: &Bytes, seq: u64) -> Result<v1::Accepted, Failure> {
         let request = recall(cid, self.mint(), seq, self.welcome.timeline);
         self.command(request).await
+    }
+
+    /// Says something else in a message.
+    pub async fn edit(&mut self, cid: &Bytes, seq: u64, words: &str) -> Result<v1::Accepted, Failure> {
+        let request = edit(cid, self.mint(), seq, self.welcome.timeline, v1::Message::text(words));
+        self.command(request).await
+    }
+
+    /// What a message said before, and how often it was edited.
+    pub async fn versions(&mut self, cid: &Bytes, seq: u64) -> Result<(u32, Vec<String>), Failure> {
+        let get = v1::GetVersions { r#in: by_cid(cid), seq };
+        match self.ask(Request::GetVersions(get)).await? {
+            Answer::VersionList(list) => {
+                assert_eq!((&list.cid, list.seq), (cid, seq));
+                Ok((list.edits, list.versions.into_iter().map(|version| version.text).collect()))
+            }
+            other => panic!("versions were answered {other:?}"),
+        }
+    }
+
+    /// The message at a seq, as one is told it.
+    pub async fn message(&mut self, cid: &Bytes, seq: u64) -> v1::Message {
+        let page = self.page(cid, seq - 1, 1).await.expect("it may be seen");
+        match page.events.into_iter().next().and_then(|event| event.change) {
+            Some(v1::event::Change::Message(message)) => message,
+            other => panic!("seq {seq} is {other:?}"),
+        }
     }
 
     /// The facts after a seq, the oldest first.

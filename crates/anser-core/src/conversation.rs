@@ -287,7 +287,7 @@ impl Conversation {
             }
             Change::RoleSet { member, role } => self.set_role(*member, *role, touched),
             Change::Renamed { title } => self.shared.title.clone_from(title),
-            Change::Recalled { .. } => self.recall(stored, touched),
+            Change::Recalled { .. } | Change::Edited { .. } => self.rewrite(stored, touched),
             Change::ReadUpTo { member: account, seq, ordinal } => {
                 touched.shared = self.shared.kind == Some(ConversationKind::Direct);
                 if let Some(member) = self.members.get_mut(account) {
@@ -313,17 +313,17 @@ impl Conversation {
         }
     }
 
-    /// The body of the recalled message goes from every copy. Former members who may see the message are
+    /// The message as it stands from now on takes the place of every copy. Former members who may see it are
     /// concerned as well: nothing else would ever tell them that what they hold is void.
-    fn recall(&mut self, stored: &Arc<StoredFact>, touched: &mut Touched) {
-        let recalled = stored.rewritten().expect("called for a recall");
-        let seq = recalled.fact.seq.expect("a message is sequenced");
-        let recall = recalled.fact.recalled.expect("what a recall leaves says so");
-        assert_eq!(Some(recall.by), stored.fact.seq, "a message names the fact that recalled it");
-        assert!(seq < recall.by && recall.n < stored.n, "a message is recalled after it was sent");
+    fn rewrite(&mut self, stored: &Arc<StoredFact>, touched: &mut Touched) {
+        let stands = stored.rewritten().expect("called for what rewrites a message, as it is in the log");
+        let seq = stands.fact.seq.expect("a message is sequenced");
+        let rewritten = stands.fact.rewritten.as_ref().expect("what is rewritten says so");
+        assert_eq!(Some(rewritten.by), stored.fact.seq, "a message names the fact that rewrote it");
+        assert!(seq < rewritten.by && rewritten.n < stored.n, "a message is rewritten after it was sent");
         let replace = |copy: &mut Option<Arc<StoredFact>>| {
             if let Some(copy) = copy.as_mut().filter(|copy| copy.fact.seq == Some(seq)) {
-                *copy = recalled.clone();
+                *copy = stands.clone();
             }
         };
         replace(&mut self.shared.last_message);
@@ -335,10 +335,13 @@ impl Conversation {
         }
     }
 
-    /// Former members who hold a message that the fact recalled.
+    /// Former members who hold a message that the fact rewrote.
     pub fn void_for(&self, fact: &ConversationFact) -> Arc<[AccountId]> {
-        let Change::Recalled { stands } = &fact.change else { return Arc::new([]) };
-        let seq = stands.seq.unwrap_or_default();
+        let seq = match &fact.change {
+            Change::Recalled { stands } => stands.seq.unwrap_or_default(),
+            Change::Edited { seq, .. } => *seq,
+            _ => return Arc::new([]),
+        };
         let holds = |member: &Member| member.tombstone.is_some() && member.intervals.contains(seq);
         self.members.iter().filter(|(_, member)| holds(member)).map(|(&account, _)| account).collect()
     }
@@ -440,6 +443,21 @@ impl Conversation {
     }
 }
 
+impl Member {
+    /// A sequenced fact as this member is shown it: not at all outside of its intervals, and a message that
+    /// was edited outside of them without what it says.
+    pub fn shown(&self, fact: &Arc<StoredFact>) -> Option<Arc<StoredFact>> {
+        let sees = |seq| self.intervals.contains(seq) || planted!(EditShownOutside);
+        if !self.intervals.contains(fact.fact.seq?) {
+            return None;
+        }
+        match &fact.fact.rewritten {
+            Some(rewritten) if fact.fact.edits().is_some() && !sees(rewritten.by) => Some(fact.withheld()),
+            _ => Some(fact.clone()),
+        }
+    }
+}
+
 impl Shared {
     /// The other one of a direct conversation, with its read mark.
     pub fn peer_of(&self, account: AccountId) -> Option<(AccountId, Seq)> {
@@ -462,10 +480,7 @@ impl Shared {
             peer: peer.map(|(peer, _)| peer),
             seq: self.head,
             ordinal: self.ordinal,
-            last_message: self
-                .last_message
-                .clone()
-                .filter(|m| m.fact.seq.is_some_and(|seq| member.intervals.contains(seq))),
+            last_message: self.last_message.as_ref().and_then(|message| member.shown(message)),
             role: Some(member.role),
             mark: member.mark,
             unread: member.unread.clone(),
@@ -482,7 +497,7 @@ impl Shared {
                 title: tombstone.title.clone(),
                 seq: tombstone.head,
                 ordinal: tombstone.ordinal,
-                last_message: tombstone.last_message.clone(),
+                last_message: tombstone.last_message.as_ref().and_then(|message| member.shown(message)),
                 role: None,
                 member_count: tombstone.member_count,
                 at: tombstone.at,

@@ -2,9 +2,10 @@
 //!
 //! Idempotency, time and other slots were dealt with before; here are only the rules of conversations.
 
-use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
+use anser_model::limits::{EDIT_WINDOW_MS, GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationKind, Intent, Refusal, Role, Seq, Timeline, UnixMillis, planted,
+    AccountId, Change, Command, ConversationKind, Intent, Message, Refusal, Role, Seq, Timeline, UnixMillis,
+    planted,
 };
 
 use crate::conversation::{Conversation, Member};
@@ -37,13 +38,17 @@ pub fn decide(
             } else {
                 require_member(conversation, actor)?;
             }
-            if message.mention_all && conversation.shared.kind != Some(ConversationKind::Group) {
-                return Err(Refusal::WrongKind("only groups can be mentioned as a whole"));
+            check_mentions(conversation, message)?;
+            if let Some(seq) = message.reply_to.filter(|&seq| !may_see(conversation, actor, seq)) {
+                return Err(Refusal::NothingToReplyTo(seq));
             }
             changes.push(Change::MessageSent(message.clone()));
             Ok(changes)
         }
         Intent::Recall { seq, timeline } => recall(conversation, actor, *seq, *timeline, context),
+        Intent::Edit { seq, timeline, message } => {
+            edit(conversation, actor, *seq, *timeline, message, context)
+        }
         Intent::ReadUpTo { seq, timeline } => read_up_to(conversation, actor, *seq, *timeline, context),
         Intent::CreateGroup { title, members, history_visible } => {
             assert!(conversation.shared.kind.is_none(), "a retried creation is answered as a duplicate");
@@ -129,7 +134,7 @@ pub fn fact_wanted(conversation: &Conversation, command: &Command) -> Option<Seq
             let moves = seq > member.mark && seq <= member.intervals.newest(conversation.shared.head);
             (moves && seq != conversation.shared.head).then_some(seq)
         }
-        Intent::Recall { seq, .. } => {
+        Intent::Recall { seq, .. } | Intent::Edit { seq, .. } => {
             let there = seq > Seq(0) && seq <= conversation.shared.head;
             (there && member.intervals.is_open() && member.intervals.contains(seq)).then_some(seq)
         }
@@ -154,22 +159,13 @@ fn recall(
     timeline: Timeline,
     context: Context<'_>,
 ) -> Result<Vec<Change>, Refusal> {
-    if timeline != context.timeline {
-        return Err(Refusal::ForeignTimeline);
-    }
-    let member = require_member(conversation, actor)?;
-    // What is not there, what may not be seen and what is no message are told alike.
-    let target = context.named.ok_or(Refusal::NotFound)?;
-    assert_eq!(target.fact.seq, Some(seq), "the fact that was asked for is prefetched");
-    if !matches!(target.fact.change, Change::MessageSent(_)) {
-        return Err(Refusal::NotFound);
-    }
+    let (member, target) = message_at(conversation, actor, seq, timeline, context)?;
     let any = member.role >= Role::Admin && conversation.shared.kind == Some(ConversationKind::Group);
     if !any && target.fact.author != actor {
         return Err(Refusal::NotAllowed("one recalls one's own messages; admins and the owner any"));
     }
     // A retry was answered before this: it is another command, which has nothing to do and leaves no fact.
-    if target.fact.recalled.is_some() {
+    if target.fact.is_recalled() {
         return Err(Refusal::NotAllowed("the message was recalled already"));
     }
     let age_ms = context.now.0.saturating_sub(target.fact.at.0);
@@ -177,7 +173,70 @@ fn recall(
         return Err(Refusal::RecallTooLate { age_ms });
     }
     let by = conversation.shared.head.next();
-    Ok(vec![Change::Recalled { stands: Box::new(target.fact.without_body(target.n, by)) }])
+    Ok(vec![Change::Recalled { stands: Box::new(target.fact.without_body(target.first_n(), by)) }])
+}
+
+fn edit(
+    conversation: &Conversation,
+    actor: AccountId,
+    seq: Seq,
+    timeline: Timeline,
+    message: &Message,
+    context: Context<'_>,
+) -> Result<Vec<Change>, Refusal> {
+    let (_, target) = message_at(conversation, actor, seq, timeline, context)?;
+    if target.fact.author != actor {
+        return Err(Refusal::NotAllowed("one edits one's own messages"));
+    }
+    if target.fact.is_recalled() {
+        return Err(Refusal::NotAllowed("the message was recalled: nothing is left to edit"));
+    }
+    let age_ms = context.now.0.saturating_sub(target.fact.at.0);
+    if age_ms > EDIT_WINDOW_MS {
+        return Err(Refusal::EditTooLate { age_ms });
+    }
+    if target.fact.message().is_some_and(|sent| sent.kind != message.kind) {
+        return Err(Refusal::WrongKind("message.kind: an edited message keeps its kind"));
+    }
+    check_mentions(conversation, message)?;
+    let by = conversation.shared.head.next();
+    let stands = target.fact.edited(message, target.first_n(), by, context.now);
+    let to_all = conversation.roster().iter().all(|&account| may_see(conversation, account, seq));
+    Ok(vec![Change::Edited { seq, to_all, stands: Some(Box::new(stands)) }])
+}
+
+/// The message that a present member names.
+fn message_at<'a>(
+    conversation: &'a Conversation,
+    actor: AccountId,
+    seq: Seq,
+    timeline: Timeline,
+    context: Context<'a>,
+) -> Result<(&'a Member, &'a StoredFact), Refusal> {
+    if timeline != context.timeline {
+        return Err(Refusal::ForeignTimeline);
+    }
+    let member = require_member(conversation, actor)?;
+    // What is not there, what may not be seen and what is no message are told alike.
+    let target = context.named.ok_or(Refusal::NotFound)?;
+    assert_eq!(target.fact.seq, Some(seq), "the fact that was asked for is prefetched");
+    if target.fact.message().is_none() {
+        return Err(Refusal::NotFound);
+    }
+    Ok((member, target))
+}
+
+fn check_mentions(conversation: &Conversation, message: &Message) -> Result<(), Refusal> {
+    if message.mention_all && conversation.shared.kind != Some(ConversationKind::Group) {
+        return Err(Refusal::WrongKind("only groups can be mentioned as a whole"));
+    }
+    Ok(())
+}
+
+/// Whether there is a sequenced fact that an account may see.
+fn may_see(conversation: &Conversation, account: AccountId, seq: Seq) -> bool {
+    let member = conversation.members.get(&account);
+    seq <= conversation.shared.head && member.is_some_and(|member| member.intervals.contains(seq))
 }
 
 fn read_up_to(

@@ -3,15 +3,21 @@
 //! Fields are numbered for ever; a field that a later version adds is carried along unread, because
 //! what is stored is the bytes as they were first written.
 
+mod rewritten;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::sync::Arc;
 
 use anser_model::change::CommandKey;
 use anser_model::{
     AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, DeviceId, Fact, Message,
-    N, Ordinal, Recall, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
+    N, Ordinal, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
 };
 use bytes::Bytes;
 use prost::Message as _;
+
+use rewritten::{EditsSchema, RecallSchema};
 
 /// A fact of a conversation where it stands in the log, with the bytes that say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +36,48 @@ impl StoredFact {
     /// An earlier fact as it stands from this one on, under this one's n: what replaces it in memory, in
     /// every copy and in its row.
     pub fn rewritten(&self) -> Option<Arc<StoredFact>> {
-        let Change::Recalled { stands } = &self.fact.change else { return None };
+        let stands = match &self.fact.change {
+            Change::Recalled { stands } => stands,
+            Change::Edited { stands, .. } => stands.as_ref()?,
+            _ => return None,
+        };
         let (fact, encoded) = (stands.as_ref().clone(), encode_fact(stands));
         Some(Arc::new(StoredFact { n: self.n, slot: self.slot, fact, encoded }))
     }
 
+    /// This fact as it is kept beside what it rewrote: an edit without the message, which a later recall
+    /// would not find here.
+    pub fn kept(self: &Arc<Self>) -> Arc<StoredFact> {
+        let Change::Edited { seq, to_all, stands: Some(_) } = self.fact.change else { return self.clone() };
+        let change = Change::Edited { seq, to_all, stands: None };
+        let ConversationFact { cid, at, author, device, author_profile_version, command, .. } = self.fact;
+        let ConversationFact { seq, ordinal, .. } = self.fact;
+        let rewritten = None;
+        let fact = ConversationFact {
+            cid,
+            at,
+            author,
+            device,
+            author_profile_version,
+            command,
+            seq,
+            ordinal,
+            rewritten,
+            change,
+        };
+        let encoded = encode_fact(&fact);
+        Arc::new(StoredFact { n: self.n, slot: self.slot, fact, encoded })
+    }
+
+    /// This message as it is shown to one who may not see the fact that edited it last.
+    pub fn withheld(&self) -> Arc<StoredFact> {
+        let (n, slot) = (self.n, self.slot);
+        Arc::new(StoredFact { n, slot, fact: self.fact.withheld(), encoded: Bytes::new() })
+    }
+
     /// n of the fact itself, whatever has rewritten it since.
     pub fn first_n(&self) -> N {
-        self.fact.recalled.map_or(self.n, |recall| recall.n)
+        self.fact.rewritten.as_ref().map_or(self.n, |rewritten| rewritten.n)
     }
 }
 
@@ -83,7 +123,9 @@ struct FactSchema {
     ordinal: u64,
     #[prost(message, optional, tag = "10")]
     recalled: Option<RecallSchema>,
-    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 40, 41")]
+    #[prost(message, optional, tag = "11")]
+    edits: Option<EditsSchema>,
+    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 40, 41")]
     change: Option<ChangeSchema>,
 }
 
@@ -109,6 +151,8 @@ enum ChangeSchema {
     CredentialsRaised(CredentialsRaisedSchema),
     #[prost(message, tag = "29")]
     Recalled(RecalledSchema),
+    #[prost(message, tag = "30")]
+    Edited(EditedSchema),
     #[prost(fixed64, tag = "40")]
     SlotOpened(u64),
     #[prost(bool, tag = "41")]
@@ -143,6 +187,8 @@ pub(crate) struct MessageSchema {
     mention_all: bool,
     #[prost(bool, tag = "7")]
     uncounted: bool,
+    #[prost(bool, tag = "8")]
+    forwarded: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -202,17 +248,20 @@ struct CredentialsRaisedSchema {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct RecallSchema {
-    #[prost(uint64, tag = "1")]
-    by: u64,
-    #[prost(uint64, tag = "2")]
-    n: u64,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
 struct RecalledSchema {
     /// The message as it stands from now on: a fact of its own, encoded.
     #[prost(bytes = "bytes", tag = "1")]
+    stands: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct EditedSchema {
+    #[prost(uint64, tag = "1")]
+    seq: u64,
+    #[prost(bool, tag = "2")]
+    to_all: bool,
+    /// As in [`RecalledSchema`]; empty where the edit itself is kept.
+    #[prost(bytes = "bytes", tag = "3")]
     stands: Bytes,
 }
 
@@ -270,10 +319,13 @@ pub fn encode_fact(fact: &ConversationFact) -> Bytes {
         request_hash: fact.command.map_or(0, |key| key.request_hash),
         seq: fact.seq.map_or(0, |seq| seq.0),
         ordinal: fact.ordinal.0,
-        recalled: fact.recalled.map(|recall| RecallSchema { by: recall.by.0, n: recall.n.0 }),
+        recalled: None,
+        edits: None,
         change: Some(change_schema(&fact.change)),
     };
-    schema.encode_to_vec().into()
+    let note = fact.rewritten.as_deref().map(rewritten::note_of);
+    let (recalled, edits) = note.unwrap_or_default();
+    FactSchema { recalled, edits, ..schema }.encode_to_vec().into()
 }
 
 fn change_schema(change: &Change) -> ChangeSchema {
@@ -292,6 +344,7 @@ fn change_schema(change: &Change) -> ChangeSchema {
             mentions: numbers(&message.mentions),
             mention_all: message.mention_all,
             uncounted: message.uncounted,
+            forwarded: message.forwarded,
         }),
         Change::MembersAdded { members, visible_from } => ChangeSchema::MembersAdded(MembersAddedSchema {
             members: numbers(members),
@@ -323,12 +376,21 @@ fn change_schema(change: &Change) -> ChangeSchema {
             })
         }
         Change::Recalled { stands } => ChangeSchema::Recalled(RecalledSchema { stands: encode_fact(stands) }),
+        Change::Edited { seq, to_all, stands } => ChangeSchema::Edited(EditedSchema {
+            seq: seq.0,
+            to_all: *to_all,
+            stands: stands.as_deref().map(encode_fact).unwrap_or_default(),
+        }),
     }
 }
 
 fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
     Ok(match schema {
-        ChangeSchema::Recalled(recalled) => Change::Recalled { stands: Box::new(stands_from(&recalled)?) },
+        ChangeSchema::Recalled(recalled) => {
+            let stands = stands_from(&recalled.stands, |fact| fact.recalled.is_some(), "recall")?;
+            Change::Recalled { stands: Box::new(stands) }
+        }
+        ChangeSchema::Edited(edited) => edited_from(edited)?,
         ChangeSchema::Created(created) => Change::Created {
             kind: kind_from(created.kind)?,
             title: created.title,
@@ -343,6 +405,7 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
             mentions: accounts(message.mentions),
             mention_all: message.mention_all,
             uncounted: message.uncounted,
+            forwarded: message.forwarded,
         }),
         ChangeSchema::MembersAdded(added) => {
             Change::MembersAdded { members: accounts(added.members), visible_from: Seq(added.visible_from) }
@@ -376,14 +439,31 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
     })
 }
 
-/// What a recall leaves of its message. The kinds are looked at before anything inside is read.
-fn stands_from(recalled: &RecalledSchema) -> Result<ConversationFact, StorageError> {
-    let schema = FactSchema::decode(recalled.stands.clone())?;
-    if !matches!(schema.change, Some(ChangeSchema::MessageSent(_))) || schema.recalled.is_none() {
-        return Err(StorageError::Impossible("recall"));
+/// What a recall leaves of its message, or an edit makes of it. The kinds are looked at before anything
+/// inside is read.
+fn stands_from(
+    stands: &Bytes,
+    is_so: impl Fn(&FactSchema) -> bool,
+    what: &'static str,
+) -> Result<ConversationFact, StorageError> {
+    let schema = FactSchema::decode(stands.clone())?;
+    if !matches!(schema.change, Some(ChangeSchema::MessageSent(_))) || !is_so(&schema) {
+        return Err(StorageError::Impossible(what));
     }
     let Fact::Conversation(fact) = fact_from(schema)? else { unreachable!("a message is no slot's fact") };
     Ok(fact)
+}
+
+fn edited_from(edited: EditedSchema) -> Result<Change, StorageError> {
+    let seq = Seq(edited.seq);
+    let stands = match edited.stands.is_empty() {
+        true => None,
+        false => Some(Box::new(stands_from(&edited.stands, |fact| fact.edits.is_some(), "edit")?)),
+    };
+    if seq == Seq(0) || stands.as_ref().is_some_and(|stands| stands.seq != Some(seq)) {
+        return Err(StorageError::Impossible("edit"));
+    }
+    Ok(Change::Edited { seq, to_all: edited.to_all, stands })
 }
 
 /// The recorded form of a slot's fact.
@@ -421,9 +501,9 @@ fn fact_from(schema: FactSchema) -> Result<Fact, StorageError> {
     if change.is_sequenced() != (schema.seq != 0) {
         return Err(StorageError::Impossible("seq"));
     }
-    let recalled = schema.recalled.map(|recall| Recall { by: Seq(recall.by), n: N(recall.n) });
-    if recalled.is_some() && !matches!(change, Change::MessageSent(_)) {
-        return Err(StorageError::Impossible("recall"));
+    let rewritten = rewritten::from_note(schema.recalled, schema.edits)?;
+    if rewritten.is_some() && !matches!(change, Change::MessageSent(_)) {
+        return Err(StorageError::Impossible("rewrite"));
     }
     Ok(Fact::Conversation(ConversationFact {
         cid: ConversationId(cid),
@@ -434,7 +514,7 @@ fn fact_from(schema: FactSchema) -> Result<Fact, StorageError> {
         command,
         seq: (schema.seq != 0).then_some(Seq(schema.seq)),
         ordinal: Ordinal(schema.ordinal),
-        recalled,
+        rewritten,
         change,
     }))
 }
@@ -465,132 +545,4 @@ pub fn split_facts(payload: &Bytes) -> Result<Vec<Bytes>, StorageError> {
         facts.push(rest.split_to(length));
     }
     Ok(facts)
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// One of every kind, with every field set to something that shows.
-    fn one_of_each() -> Vec<Change> {
-        let mut all = one_of_each_of_version_1();
-        let sent = ConversationFact { seq: Some(Seq(11)), ..fact_of(all[1].clone()) };
-        all.push(Change::Recalled { stands: Box::new(sent.without_body(N(30), Seq(12))) });
-        all
-    }
-
-    fn one_of_each_of_version_1() -> Vec<Change> {
-        vec![
-            Change::Created {
-                kind: ConversationKind::Group,
-                title: "读书会 📚".into(),
-                members: vec![AccountId(2), AccountId(u64::MAX)],
-                history_visible: true,
-            },
-            Change::MessageSent(Message {
-                kind: "text".into(),
-                text: "你好, world 👋".into(),
-                body: Bytes::from_static(&[0, 255]),
-                reply_to: Some(Seq(4)),
-                mentions: vec![AccountId(9)],
-                mention_all: true,
-                uncounted: true,
-            }),
-            Change::MembersAdded { members: vec![AccountId(3)], visible_from: Seq(1) },
-            Change::MemberRemoved { member: AccountId(3), left: true, new_owner: Some(AccountId(2)) },
-            Change::RoleSet { member: AccountId(2), role: Role::Admin },
-            Change::Renamed { title: "Книга".into() },
-            Change::ReadUpTo { member: AccountId(2), seq: Seq(8), ordinal: Ordinal(5) },
-            Change::Entered { account: AccountId(2), slot: Slot(255) },
-            Change::CredentialsRaised {
-                account: AccountId(2),
-                account_version: 3,
-                device: Some((DeviceId(7), 4)),
-            },
-        ]
-    }
-
-    fn fact_of(change: Change) -> ConversationFact {
-        let sequenced = change.is_sequenced();
-        ConversationFact {
-            cid: ConversationId([7; 16]),
-            at: UnixMillis(1_800_000_000_000),
-            author: AccountId(0x0102_0304_0506_0708),
-            device: DeviceId(6),
-            author_profile_version: 3,
-            command: sequenced.then(|| CommandKey {
-                client_id: ClientId::mint(UnixMillis(1_800_000_000_000), [5; 10]),
-                request_hash: u64::MAX,
-            }),
-            seq: sequenced.then_some(Seq(12)),
-            ordinal: Ordinal(10),
-            recalled: None,
-            change,
-        }
-    }
-
-    #[test]
-    fn every_fact_reads_back() {
-        for change in one_of_each() {
-            let fact = fact_of(change);
-            assert_eq!(decode_fact(&encode_fact(&fact)), Ok(Fact::Conversation(fact)));
-        }
-        let opened = SlotFact::Opened { after: Reign(9), at: UnixMillis(5) };
-        assert_eq!(decode_fact(&encode_slot_fact(&opened)), Ok(Fact::Slot(opened)));
-        let closed = SlotFact::Closed { at: UnixMillis(6) };
-        let recorded = encode_slot_fact(&closed);
-        assert_eq!(decode_fact(&recorded), Ok(Fact::Slot(closed)));
-        assert_eq!(recorded[..], [0x10, 6, 0xc8, 2, 1], "recorded so for ever");
-    }
-
-    #[test]
-    fn facts_of_every_release_stay_readable() {
-        let hex = |fact: &ConversationFact| -> String {
-            encode_fact(fact).iter().map(|byte| format!("{byte:02x}")).collect()
-        };
-        let check = |written: Vec<String>, golden: &str| {
-            let written = written.join("\n");
-            assert_eq!(written, golden.trim_end(), "the storage schema changed: readers of old logs break");
-        };
-        let first = one_of_each_of_version_1().into_iter().map(|change| hex(&fact_of(change)));
-        check(first.collect(), include_str!("../tests/golden/facts_v1.hex"));
-        let later = &one_of_each()[one_of_each_of_version_1().len()..];
-        let Change::Recalled { stands } = &later[0] else { panic!("the first of the later kinds") };
-        let recall = vec![hex(&fact_of(later[0].clone())), hex(stands)];
-        check(recall, include_str!("../tests/golden/facts_recall.hex"));
-    }
-
-    #[test]
-    fn a_recall_of_anything_but_a_message_is_impossible() {
-        let sent = fact_of(one_of_each_of_version_1()[1].clone());
-        let recalled = |stands: ConversationFact| {
-            decode_fact(&encode_fact(&fact_of(Change::Recalled { stands: Box::new(stands) })))
-        };
-        assert!(recalled(sent.without_body(N(1), Seq(12))).is_ok());
-        let renamed = fact_of(Change::Renamed { title: "a".into() });
-        let marked = ConversationFact { recalled: Some(Recall { by: Seq(12), n: N(1) }), ..renamed.clone() };
-        let twice = fact_of(Change::Recalled { stands: Box::new(sent.without_body(N(1), Seq(12))) });
-        let twice = ConversationFact { recalled: Some(Recall { by: Seq(12), n: N(1) }), ..twice };
-        for impossible in [sent, renamed, marked, twice] {
-            assert_eq!(recalled(impossible), Err(StorageError::Impossible("recall")));
-        }
-    }
-
-    #[test]
-    fn an_unknown_kind_is_named_and_unknown_fields_pass() {
-        let mut bytes = encode_fact(&fact_of(Change::Renamed { title: "a".into() })).to_vec();
-        bytes.extend_from_slice(&[0xf8, 0x3f, 1]); // field 1023, a later version's
-        assert!(decode_fact(&bytes.into()).is_ok());
-        assert_eq!(decode_fact(&Bytes::from_static(&[0xf8, 0x3f, 1])), Err(StorageError::UnknownKind));
-    }
-
-    #[test]
-    fn a_payload_splits_into_what_was_pushed() {
-        let facts: Vec<Bytes> = one_of_each().into_iter().map(|c| encode_fact(&fact_of(c))).collect();
-        let mut payload = Vec::new();
-        facts.iter().for_each(|fact| push_fact(&mut payload, fact));
-        assert_eq!(split_facts(&payload.clone().into()), Ok(facts));
-        payload.pop();
-        assert!(split_facts(&payload.into()).is_err());
-    }
 }

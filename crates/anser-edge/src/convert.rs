@@ -9,7 +9,7 @@ use anser_model::limits::{
 };
 use anser_model::{
     AccountId, Actor, Change, ClientId, Command, ConversationId, ConversationKind, Intent, Message, N,
-    Refusal, Role, Seq, Timeline,
+    Refusal, Rewrite, Rewritten, Role, Seq, Timeline,
 };
 use anser_proto::v1::{self, client_frame::Request};
 use anser_proto::{ErrorCode, wire};
@@ -73,7 +73,7 @@ fn title_of(title: String) -> Result<String, v1::Error> {
 }
 
 fn message_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
-    let message = message.ok_or_else(|| bad("message", "a send needs a message"))?;
+    let message = message.ok_or_else(|| bad("message", "a message is needed"))?;
     let within = |field: &str, length: usize, limit: usize| {
         if length > limit { Err(bad(field, &format!("at most {limit} bytes, not {length}"))) } else { Ok(()) }
     };
@@ -82,6 +82,10 @@ fn message_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
     }
     if message.recalled {
         return Err(bad("message.recalled", "one says something first; recall takes it back"));
+    }
+    if message.edits != 0 || message.edited_at_ms != 0 || message.withheld {
+        let field = if message.withheld { "message.withheld" } else { "message.edits" };
+        return Err(bad(field, "only a server says so of a message; leave it out"));
     }
     within("message.kind", message.kind.len(), MESSAGE_KIND_BYTES)?;
     within("message.text", message.text.len(), MESSAGE_TEXT_BYTES)?;
@@ -102,7 +106,22 @@ fn message_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
         mentions: accounts_of("message.mentions", message.mentions, MENTIONS_PER_MESSAGE)?,
         mention_all: message.mention_all,
         uncounted: message.uncounted,
+        forwarded: message.forwarded,
     })
+}
+
+/// What an edit makes of a message: what stays as it was is not said again.
+fn edit_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
+    let message = message_of(message)?;
+    let stays = [
+        ("message.reply_to", message.reply_to.is_some()),
+        ("message.uncounted", message.uncounted),
+        ("message.forwarded", message.forwarded),
+    ];
+    match stays.into_iter().find(|(_, said)| *said) {
+        Some((field, _)) => Err(bad(field, "an edit leaves this as it was; leave it out")),
+        None => Ok(message),
+    }
 }
 
 fn role_of(role: i32) -> Result<Role, v1::Error> {
@@ -143,6 +162,17 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
             let client_id = Some(client_id_of(&recall.client_id)?);
             let intent = Intent::Recall { seq: Seq(recall.seq), timeline: Timeline(recall.timeline) };
             Ok(Wanted::Command(Command { actor, cid, peer: None, client_id, intent }))
+        }
+        Request::Edit(edit) => {
+            let (cid, _) = target(account, "in", edit.r#in)?;
+            let client_id = Some(client_id_of(&edit.client_id)?);
+            let (seq, timeline) = (Seq(edit.seq), Timeline(edit.timeline));
+            let intent = Intent::Edit { seq, timeline, message: edit_of(edit.message)? };
+            Ok(Wanted::Command(Command { actor, cid, peer: None, client_id, intent }))
+        }
+        Request::GetVersions(get) => {
+            let (cid, _) = target(account, "in", get.r#in)?;
+            Ok(Wanted::Query(cid, Query::Versions { account, cid, seq: Seq(get.seq) }))
         }
         Request::ReadUpTo(read) => {
             let (cid, peer) = target(account, "in", read.r#in)?;
@@ -219,6 +249,8 @@ pub fn error(refusal: &Refusal) -> v1::Error {
         Refusal::NotFound => (ErrorCode::NotFound, 0),
         Refusal::NotAllowed(_) => (ErrorCode::NotAllowed, 0),
         Refusal::RecallTooLate { .. } => (ErrorCode::RecallTooLate, 0),
+        Refusal::EditTooLate { .. } => (ErrorCode::EditTooLate, 0),
+        Refusal::NothingToReplyTo(_) => (ErrorCode::NotFound, 0),
         Refusal::NoLongerMember => (ErrorCode::NoLongerMember, 0),
         Refusal::AlreadyMember => (ErrorCode::AlreadyMember, 0),
         Refusal::NoSuchMember(_) => (ErrorCode::NotFound, 0),
@@ -249,16 +281,7 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
             title: title.clone(),
             members: numbers(members),
         }),
-        Change::MessageSent(message) => Wire::Message(v1::Message {
-            kind: message.kind.clone(),
-            text: message.text.clone(),
-            body: message.body.clone(),
-            reply_to: message.reply_to.map_or(0, |seq| seq.0),
-            mentions: numbers(&message.mentions),
-            mention_all: message.mention_all,
-            uncounted: message.uncounted,
-            recalled: fact.recalled.is_some(),
-        }),
+        Change::MessageSent(message) => Wire::Message(shown(message, fact.rewritten.as_deref())),
         Change::MembersAdded { members, visible_from: _ } => {
             Wire::MembersAdded(v1::MembersAdded { members: numbers(members) })
         }
@@ -273,6 +296,12 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
         Change::Renamed { title } => Wire::Renamed(v1::Renamed { title: title.clone() }),
         Change::Recalled { stands } => {
             Wire::Recalled(v1::Recalled { seq: stands.seq.map_or(0, |seq| seq.0) })
+        }
+        Change::Edited { seq, to_all, stands } => {
+            let stands = stands.as_deref().filter(|_| *to_all);
+            let message =
+                stands.and_then(|stands| Some(shown(stands.message()?, stands.rewritten.as_deref())));
+            Wire::Edited(v1::Edited { seq: seq.0, message })
         }
         Change::ReadUpTo { member, seq, ordinal } => {
             Wire::MarkMoved(v1::MarkMoved { member: member.0, seq: seq.0, ordinal: ordinal.0 })
@@ -291,6 +320,29 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
         author_profile_version: fact.author_profile_version,
         change: Some(change),
     })
+}
+
+/// A message with what became of it since it was sent.
+fn shown(message: &Message, rewritten: Option<&Rewritten>) -> v1::Message {
+    let what = rewritten.map(|rewritten| &rewritten.what);
+    let edits = match what {
+        Some(Rewrite::Edited(edits)) => Some(edits),
+        _ => None,
+    };
+    v1::Message {
+        kind: message.kind.clone(),
+        text: message.text.clone(),
+        body: message.body.clone(),
+        reply_to: message.reply_to.map_or(0, |seq| seq.0),
+        mentions: message.mentions.iter().map(|account| account.0).collect(),
+        mention_all: message.mention_all,
+        uncounted: message.uncounted,
+        recalled: matches!(what, Some(Rewrite::Recalled)),
+        forwarded: message.forwarded,
+        edits: edits.map_or(0, |edits| edits.times),
+        edited_at_ms: edits.map_or(0, |edits| edits.at.0),
+        withheld: matches!(what, Some(Rewrite::Withheld)),
+    }
 }
 
 fn kind_number(kind: ConversationKind) -> v1::ConversationKind {
@@ -369,6 +421,18 @@ pub fn result(answer: &Answer) -> v1::response::Result {
                     joined_at_ms: joined_at.0,
                 })
                 .collect(),
+        }),
+        Answer::Versions(list) => Wire::VersionList(v1::VersionList {
+            cid: wire::cid_bytes(list.cid),
+            seq: list.seq.0,
+            edits: list.edits,
+            versions: list
+                .versions
+                .iter()
+                .map(|it| v1::Version { at_ms: it.at.0, text: it.text.clone(), body: it.body.clone() })
+                .collect(),
+            slot: u32::from(list.slot.0),
+            n: list.n.0,
         }),
         Answer::Heads { heads, .. } => {
             Wire::ConversationList(v1::ConversationList { heads: heads.iter().map(head).collect() })

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::client_id::ClientId;
 use crate::ids::{AccountId, ConversationId, DeviceId, N, Ordinal, Reign, Seq, Slot};
+use crate::limits::{VERSIONS_BYTES, VERSIONS_KEPT};
 use crate::time::UnixMillis;
 
 /// One entry of a slot's log; its n follows from where it stands.
@@ -54,9 +55,9 @@ pub struct ConversationFact {
     pub seq: Option<Seq>,
     /// Countable messages of the conversation up to and with this fact.
     pub ordinal: Ordinal,
-    /// The recall that took this message's body away, if one did. No fact is decided with it: it comes
-    /// into the fact's row, and into every copy, by the recall.
-    pub recalled: Option<Recall>,
+    /// What a later fact made of this message, if one did. No fact is decided with it: it comes into the
+    /// fact's row, and into every copy, by the fact that rewrote it.
+    pub rewritten: Option<Box<Rewritten>>,
     /// What changed.
     pub change: Change,
 }
@@ -68,10 +69,57 @@ impl ConversationFact {
     /// # Panics
     /// When this fact is no message, or was recalled before.
     pub fn without_body(&self, n: N, by: Seq) -> ConversationFact {
-        let Change::MessageSent(message) = &self.change else { panic!("only a message is recalled") };
-        assert!(self.recalled.is_none(), "a message is recalled once");
+        assert!(!self.is_recalled(), "a message is recalled once");
+        self.emptied(Rewritten { by, n, what: Rewrite::Recalled })
+    }
+
+    /// The message of this fact as it is shown to one who may not see the fact that edited it last.
+    ///
+    /// # Panics
+    /// When this fact is no message that was edited.
+    pub fn withheld(&self) -> ConversationFact {
+        let Some(rewritten) = &self.rewritten else { panic!("only what was edited is withheld") };
+        self.emptied(Rewritten { by: rewritten.by, n: rewritten.n, what: Rewrite::Withheld })
+    }
+
+    /// The message without anything that it said.
+    fn emptied(&self, rewritten: Rewritten) -> ConversationFact {
+        let message = self.message().expect("only a message is rewritten");
         let (kind, uncounted) = (message.kind.clone(), message.uncounted);
-        let change = Change::MessageSent(Message { kind, uncounted, ..Message::default() });
+        self.rewritten_as(Message { kind, uncounted, ..Message::default() }, rewritten)
+    }
+
+    /// The message of this fact as it stands once the fact at seq `by`, decided at `at`, has given it the
+    /// text, body and mentions of `new`. `n` is the message's own.
+    ///
+    /// # Panics
+    /// When this fact is no message, or was recalled before.
+    pub fn edited(&self, new: &Message, n: N, by: Seq, at: UnixMillis) -> ConversationFact {
+        let message = self.message().expect("only a message is edited");
+        assert!(!self.is_recalled(), "nothing is left to edit of what was recalled");
+        let first = Edits { at: self.at, times: 0, versions: Vec::new() };
+        let (mut edits, said_by) = match self.rewritten.as_deref() {
+            Some(Rewritten { by, what: Rewrite::Edited(edits), .. }) => (edits.clone(), *by),
+            _ => (first, self.seq.expect("a message is sequenced")),
+        };
+        let (text, body) = (message.text.clone(), message.body.clone());
+        edits.versions.push(Version { by: said_by, at: edits.at, text, body });
+        edits.drop_oldest();
+        (edits.at, edits.times) = (at, edits.times.saturating_add(1));
+        let message = Message {
+            kind: message.kind.clone(),
+            text: new.text.clone(),
+            body: new.body.clone(),
+            reply_to: message.reply_to,
+            mentions: new.mentions.clone(),
+            mention_all: new.mention_all,
+            uncounted: message.uncounted,
+            forwarded: message.forwarded,
+        };
+        self.rewritten_as(message, Rewritten { by, n, what: Rewrite::Edited(edits) })
+    }
+
+    fn rewritten_as(&self, message: Message, rewritten: Rewritten) -> ConversationFact {
         // Named one by one: cloning the rest would copy the body first.
         ConversationFact {
             cid: self.cid,
@@ -82,19 +130,91 @@ impl ConversationFact {
             command: self.command,
             seq: self.seq,
             ordinal: self.ordinal,
-            recalled: Some(Recall { by, n }),
-            change,
+            rewritten: Some(Box::new(rewritten)),
+            change: Change::MessageSent(message),
+        }
+    }
+
+    /// The message that it is, if it is one.
+    pub fn message(&self) -> Option<&Message> {
+        match &self.change {
+            Change::MessageSent(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Whether its body was taken away for ever.
+    pub fn is_recalled(&self) -> bool {
+        matches!(self.rewritten.as_deref(), Some(Rewritten { what: Rewrite::Recalled, .. }))
+    }
+
+    /// What is remembered of its edits, if it was edited and not recalled since.
+    pub fn edits(&self) -> Option<&Edits> {
+        match self.rewritten.as_deref() {
+            Some(Rewritten { what: Rewrite::Edited(edits), .. }) => Some(edits),
+            _ => None,
         }
     }
 }
 
-/// What a recalled message remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recall {
-    /// The seq of the fact that recalled it.
+/// What a message remembers of the facts that rewrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The seq of the fact that rewrote it last.
     pub by: Seq,
-    /// n of the message itself: wherever it stands, it stands under the n of the recall.
+    /// n of the message itself: wherever it stands, it stands under the n of the fact that rewrote it.
     pub n: N,
+    /// What that came to.
+    pub what: Rewrite,
+}
+
+/// What became of a message after it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewrite {
+    /// Nothing of what it said remains, now or of earlier.
+    Recalled,
+    /// It says something else.
+    Edited(Edits),
+    /// It says something that this reader may not see. Made for an answer, never recorded.
+    Withheld,
+}
+
+/// What an edited message remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edits {
+    /// When it was edited last.
+    pub at: UnixMillis,
+    /// How often.
+    pub times: u32,
+    /// What it said before, oldest first: the newest of them, at most
+    /// [`VERSIONS_KEPT`](crate::limits::VERSIONS_KEPT) and
+    /// [`VERSIONS_BYTES`](crate::limits::VERSIONS_BYTES) in all.
+    pub versions: Vec<Version>,
+}
+
+impl Edits {
+    fn drop_oldest(&mut self) {
+        let mut bytes = 0;
+        let fits = |version: &&Version| {
+            bytes += version.text.len() + version.body.len();
+            bytes <= VERSIONS_BYTES
+        };
+        let kept = self.versions.iter().rev().take(VERSIONS_KEPT).take_while(fits).count();
+        self.versions.drain(..self.versions.len() - kept);
+    }
+}
+
+/// What a message said before it was edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The seq of the fact by which it came to say so: its own, or that of an edit.
+    pub by: Seq,
+    /// When.
+    pub at: UnixMillis,
+    /// The text then.
+    pub text: String,
+    /// The body then.
+    pub body: Bytes,
 }
 
 /// What idempotency remembers of a command.
@@ -177,6 +297,16 @@ pub enum Change {
         /// The message as it stands from now on, in every row and every copy: without its body.
         stands: Box<ConversationFact>,
     },
+    /// A message was edited. Sequenced.
+    Edited {
+        /// Which message.
+        seq: Seq,
+        /// Whether everybody who was there may see that message. Only then the event carries it.
+        to_all: bool,
+        /// The message as it stands from now on, in its row and every copy. Where the edit itself is kept
+        /// it is left out: a later recall would not find it there.
+        stands: Option<Box<ConversationFact>>,
+    },
     /// A member has read up to a seq. Register: the largest wins.
     ReadUpTo {
         /// Who has read.
@@ -234,4 +364,6 @@ pub struct Message {
     pub mention_all: bool,
     /// Does not raise unread counts.
     pub uncounted: bool,
+    /// Its sender had it from somewhere else.
+    pub forwarded: bool,
 }

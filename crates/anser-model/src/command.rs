@@ -48,6 +48,16 @@ pub enum Intent {
         /// Of which timeline.
         timeline: Timeline,
     },
+    /// Say something else in a message of one's own, within
+    /// [`EDIT_WINDOW_MS`](crate::limits::EDIT_WINDOW_MS).
+    Edit {
+        /// Which message.
+        seq: Seq,
+        /// Of which timeline.
+        timeline: Timeline,
+        /// Its new text, body and mentions, and the kind that it has. The rest stays as it was.
+        message: Message,
+    },
     /// Move one's own read mark.
     ReadUpTo {
         /// Up to which seq.
@@ -112,6 +122,9 @@ impl Intent {
                 canonical.tag(10).number(*account_version).number(device).number(version)
             }
             Intent::Recall { seq, timeline } => canonical.tag(11).number(seq.0).number(timeline.0),
+            Intent::Edit { seq, timeline, message } => {
+                canonical.tag(12).number(seq.0).number(timeline.0).message(message)
+            }
         };
         key.hash128(b"request", &[&canonical.0]) as u64
     }
@@ -151,7 +164,9 @@ impl Canonical {
             .number(message.reply_to.map_or(0, |seq| seq.0))
             .accounts(&message.mentions)
             .number(u64::from(message.mention_all))
-            .number(u64::from(message.uncounted))
+            .number(u64::from(message.uncounted));
+        // Left out where it is not set: a request of before it existed hashes as it did.
+        if message.forwarded { self.number(1) } else { self }
     }
 }
 
@@ -165,6 +180,11 @@ mod tests {
         let text = |text: &str| {
             Intent::Send(Message { kind: "text".into(), text: text.into(), ..Message::default() })
         };
+        let edit = |seq, text: &str| Intent::Edit {
+            seq: Seq(seq),
+            timeline: Timeline(1),
+            message: Message { text: text.into(), ..Message::default() },
+        };
         let intents = [
             text("a"),
             text("b"),
@@ -173,6 +193,15 @@ mod tests {
             Intent::AddMembers(vec![AccountId(1), AccountId(2)]),
             Intent::AddMembers(vec![AccountId(2), AccountId(1)]),
             Intent::RemoveMember(AccountId(1)),
+            Intent::Send(Message {
+                text: "a".into(),
+                kind: "text".into(),
+                forwarded: true,
+                ..Message::default()
+            }),
+            edit(1, "a"),
+            edit(2, "a"),
+            edit(1, "b"),
             Intent::Recall { seq: Seq(1), timeline: Timeline(1) },
             Intent::Recall { seq: Seq(2), timeline: Timeline(1) },
             Intent::Recall { seq: Seq(1), timeline: Timeline(2) },

@@ -14,7 +14,10 @@ pub mod time;
 pub mod unread;
 pub mod visible;
 
-pub use change::{Change, ConversationFact, ConversationKind, Fact, Message, Recall, Role, SlotFact};
+pub use change::{
+    Change, ConversationFact, ConversationKind, Edits, Fact, Message, Rewrite, Rewritten, Role, SlotFact,
+    Version,
+};
 pub use client_id::ClientId;
 pub use command::{Actor, Command, Intent};
 pub use ids::{

@@ -18,6 +18,12 @@ pub const MESSAGE_KIND_BYTES: usize = 64;
 pub const MENTIONS_PER_MESSAGE: usize = 64;
 /// How long after it was sent a message may be recalled by its author.
 pub const RECALL_WINDOW_MS: u64 = 2 * 60 * 1000;
+/// How long after it was sent a message may be edited by its author.
+pub const EDIT_WINDOW_MS: u64 = DAY_MS;
+/// Former versions that an edited message remembers; the oldest go first.
+pub const VERSIONS_KEPT: usize = 16;
+/// Bytes of all former versions that an edited message remembers.
+pub const VERSIONS_BYTES: usize = 64 * 1024;
 /// Bytes of a conversation's title.
 pub const TITLE_BYTES: usize = 256;
 /// Bytes of one protocol frame.

@@ -121,6 +121,10 @@ mod switch {
         MarkMovesBack = "mark-moves-back",
         /// One's own messages count as unread.
         OwnSendsUnread = "own-sends-unread",
+        /// An edit does not replace what memory holds of its message.
+        EditKeepsOldBody = "edit-keeps-old-body",
+        /// A message is shown to those who may not see the fact that edited it last.
+        EditShownOutside = "edit-shown-outside",
         /// A client has several commands of one conversation under way at once.
         ManyUnderWay = "many-under-way",
     }

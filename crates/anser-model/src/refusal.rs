@@ -1,7 +1,7 @@
 //! Refusals: a command was understood and will not be done, and nothing happened.
 
-use crate::ids::AccountId;
-use crate::limits::RECALL_WINDOW_MS;
+use crate::ids::{AccountId, Seq};
+use crate::limits::{EDIT_WINDOW_MS, RECALL_WINDOW_MS};
 
 /// Why a command is refused. Each maps to one code of the protocol's error catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,15 @@ pub enum Refusal {
         /// How long ago it was sent.
         age_ms: u64,
     },
+    /// A message is older than its author may edit.
+    #[error("the message was sent {age_ms} ms ago, its author may edit it for {} ms", EDIT_WINDOW_MS)]
+    EditTooLate {
+        /// How long ago it was sent.
+        age_ms: u64,
+    },
+    /// The message that another one replies to is not there, or cannot be seen.
+    #[error("reply_to: there is no seq {0} in this conversation, or you may not see it")]
+    NothingToReplyTo(Seq),
     /// The asker was removed or left.
     #[error("you are no longer a member of this conversation")]
     NoLongerMember,

@@ -78,6 +78,19 @@ impl v1::Event {
             _ => false,
         }
     }
+
+    /// The message of this event as a server tells it once the fact at `n` has edited it to say what `stands`
+    /// says. What is no message, or stands under a later n already, stays as it is; whether it was changed.
+    pub fn edit(&mut self, n: u64, stands: &v1::Message) -> bool {
+        match &mut self.change {
+            Some(v1::event::Change::Message(message)) if self.n < n => {
+                message.clone_from(stands);
+                self.n = n;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 impl v1::ClientFrame {
@@ -93,6 +106,7 @@ impl v1::ClientFrame {
             Request::SetRole(it) => Some(&it.client_id),
             Request::Rename(it) => Some(&it.client_id),
             Request::Recall(it) => Some(&it.client_id),
+            Request::Edit(it) => Some(&it.client_id),
             _ => None,
         }
     }

@@ -186,6 +186,17 @@ impl Client {
         self.command(Command::Recall(recall)).await
     }
 
+    /// Says something else in one's own message: its kind stays, and what it replies to.
+    pub async fn edit(
+        &self,
+        cid: ConversationId,
+        seq: u64,
+        message: v1::Message,
+    ) -> Result<v1::Accepted, ClientError> {
+        let (r#in, message) = (Some(Target::cid(cid)), Some(message));
+        self.command(Command::Edit(v1::Edit { r#in, seq, message, ..v1::Edit::default() })).await
+    }
+
     /// Any command.
     pub async fn command(&self, command: Command) -> Result<v1::Accepted, ClientError> {
         accepted(self.ask(Intent::Command(command)).await?)
@@ -229,6 +240,15 @@ impl Client {
         let asked = v1::GetMembers { cid: wire::cid_bytes(cid) };
         match self.ask(Intent::Query(Query::Members(asked))).await? {
             Answer::Members(list) => Ok(list.members),
+            _ => Err(ClientError::WrongAnswer),
+        }
+    }
+
+    /// What a message said before it was edited, oldest first.
+    pub async fn versions(&self, target: Target, seq: u64) -> Result<Vec<v1::Version>, ClientError> {
+        let asked = v1::GetVersions { r#in: Some(target), seq };
+        match self.ask(Intent::Query(Query::Versions(asked))).await? {
+            Answer::Versions(list) => Ok(list.versions),
             _ => Err(ClientError::WrongAnswer),
         }
     }

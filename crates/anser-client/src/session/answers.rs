@@ -51,12 +51,14 @@ impl Session {
         self.observe(accepted.slot, accepted.n);
         let Some(entry) = self.outbox.remove(order) else { return };
         self.forget_saved(turn, order, entry.client_id);
-        // What was recalled since stands under the n of its recall: folded as if it had just been sent, it would
-        // vouch for everything below that n. The head or page that shows it takes it in.
-        let recalled =
-            |seen: &v1::Event| matches!(&seen.change, Some(v1::event::Change::Message(it)) if it.recalled);
+        // What was rewritten since stands under the n of what rewrote it: folded as if it had just been sent, it
+        // would vouch for everything below that n. The head or page that shows it takes it in.
+        let rewritten = |seen: &v1::Event| match &seen.change {
+            Some(v1::event::Change::Message(it)) => it.recalled || it.withheld || it.edits > 0,
+            _ => false,
+        };
         if let (Command::Send(send), Some(account)) = (&entry.command, self.account)
-            && !seen.is_some_and(recalled)
+            && !seen.is_some_and(rewritten)
             && self.config.keep > Keep::Nothing
             && !self.config.send_only
         {
@@ -259,6 +261,7 @@ fn answer_of(query: &Query, result: Option<Answered>) -> Result<Answer, v1::Erro
         (Query::Members(_), Some(Answered::MemberList(list))) => Ok(Answer::Members(list)),
         (Query::Profiles(_), Some(Answered::ProfileList(list))) => Ok(Answer::Profiles(list)),
         (Query::Conversations(_), Some(Answered::ConversationList(list))) => Ok(Answer::Conversations(list)),
+        (Query::Versions(_), Some(Answered::VersionList(list))) => Ok(Answer::Versions(list)),
         (_, other) => Err(error_of(other)),
     }
 }

@@ -26,6 +26,8 @@ pub enum Command {
     Rename(v1::Rename),
     /// Take a message back. The timeline is the session's to fill in.
     Recall(v1::Recall),
+    /// Say something else in one's own message. The timeline is the session's to fill in.
+    Edit(v1::Edit),
 }
 
 /// Reads something. Asked again after a lost connection, until it times out.
@@ -39,6 +41,8 @@ pub enum Query {
     Profiles(v1::GetProfiles),
     /// Heads of conversations.
     Conversations(v1::GetConversations),
+    /// What a message said before it was edited.
+    Versions(v1::GetVersions),
 }
 
 /// What the session can be asked.
@@ -104,6 +108,7 @@ impl Command {
             Command::SetRole(it) => conversation(&it.cid),
             Command::Rename(it) => conversation(&it.cid),
             Command::Recall(it) => Lane::of_target(it.r#in.as_ref(), own),
+            Command::Edit(it) => Lane::of_target(it.r#in.as_ref(), own),
         }
     }
 
@@ -111,7 +116,7 @@ impl Command {
     pub fn names_seq(&self) -> bool {
         match self {
             Command::Send(send) => send.message.as_ref().is_some_and(|message| message.reply_to > 0),
-            Command::Recall(_) => true,
+            Command::Recall(_) | Command::Edit(_) => true,
             _ => false,
         }
     }
@@ -128,6 +133,7 @@ impl Command {
             Command::SetRole(it) => Request::SetRole(v1::SetRole { client_id, ..it }),
             Command::Rename(it) => Request::Rename(v1::Rename { client_id, ..it }),
             Command::Recall(it) => Request::Recall(v1::Recall { client_id, ..it }),
+            Command::Edit(it) => Request::Edit(v1::Edit { client_id, ..it }),
         }
     }
 
@@ -142,6 +148,7 @@ impl Command {
             Request::SetRole(it) => Some(Command::SetRole(it)),
             Request::Rename(it) => Some(Command::Rename(it)),
             Request::Recall(it) => Some(Command::Recall(it)),
+            Request::Edit(it) => Some(Command::Edit(it)),
             _ => None,
         }
     }
@@ -155,6 +162,7 @@ impl Query {
             Query::Members(it) => Request::GetMembers(it),
             Query::Profiles(it) => Request::GetProfiles(it),
             Query::Conversations(it) => Request::GetConversations(it),
+            Query::Versions(it) => Request::GetVersions(it),
         }
     }
 }

@@ -86,6 +86,8 @@ pub enum Answer {
     Profiles(v1::ProfileList),
     /// Heads.
     Conversations(v1::ConversationList),
+    /// What a message said before.
+    Versions(v1::VersionList),
     /// What needs no server is done.
     Done,
 }

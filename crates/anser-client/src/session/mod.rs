@@ -280,6 +280,16 @@ impl Session {
         self.outbox.entries().filter(move |entry| entry.lane == Lane::Conversation(cid))
     }
 
+    /// What one's own message at a seq is about to say: the newest edit of it that is on its way. A view shows
+    /// this in the place of what the conversation holds.
+    pub fn edit_under_way(&self, cid: ConversationId, seq: u64) -> Option<&v1::Message> {
+        let edits = self.pending(cid).filter_map(|entry| match &entry.command {
+            Command::Edit(edit) if edit.seq == seq => edit.message.as_ref(),
+            _ => None,
+        });
+        edits.last()
+    }
+
     /// Every command that is not accepted yet.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
@@ -347,8 +357,11 @@ impl Session {
         if self.outbox.is_full() {
             return Err(Failure::Full);
         }
-        if let Command::Recall(recall) = &mut command {
-            recall.timeline = self.cursor.timeline().get();
+        let timeline = self.cursor.timeline().get();
+        match &mut command {
+            Command::Recall(recall) => recall.timeline = timeline,
+            Command::Edit(edit) => edit.timeline = timeline,
+            _ => {}
         }
         let order = self.outbox.next_order();
         let lane = command.lane(self.account, order).ok_or(Failure::NoTarget)?;
@@ -426,9 +439,10 @@ impl Session {
         else {
             return;
         };
-        // What a recall among them has rewritten goes with it.
+        // What one among them has rewritten goes with it.
         let rewritten = events.iter().filter_map(|event| match &event.change {
             Some(v1::event::Change::Recalled(recalled)) => conversation.fact(recalled.seq),
+            Some(v1::event::Change::Edited(edited)) => conversation.fact(edited.seq),
             _ => None,
         });
         let events = events.iter().filter_map(|event| conversation.fact(event.seq)).chain(rewritten).cloned();

@@ -99,7 +99,7 @@ impl SlotEngine {
             command,
             seq: change.is_sequenced().then(|| shared.head.next()),
             ordinal: Ordinal(shared.ordinal.0 + u64::from(change.is_countable())),
-            recalled: None,
+            rewritten: None,
             change,
         };
         self.newest = self.newest.next();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use anser_model::{AccountId, ClientId, N, Seq, UnixMillis};
+use anser_model::{AccountId, Change, ClientId, N, Seq, UnixMillis, planted};
 
 use super::RECENT_FACTS_KEPT;
 use crate::conversation::Conversation;
@@ -51,9 +51,10 @@ impl Cached {
             if let Some(last) = self.recent.back() {
                 assert_eq!(last.fact.seq.map(Seq::next), Some(seq), "recent facts have no gap");
             }
-            self.recent.push_back(fact.clone());
+            self.recent.push_back(fact.kept());
         }
-        if let Some(stands) = fact.rewritten() {
+        let stays = planted!(EditKeepsOldBody) && matches!(fact.fact.change, Change::Edited { .. });
+        if let Some(stands) = fact.rewritten().filter(|_| !stays) {
             let seq = stands.fact.seq.expect("what is rewritten is sequenced");
             match self.recent_index(seq) {
                 Some(index) => self.recent[index] = stands,

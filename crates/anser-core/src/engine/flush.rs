@@ -112,7 +112,7 @@ impl SlotEngine {
         for stored in &self.tail {
             let Some(seq) = stored.fact.seq else { continue };
             let cid = stored.fact.cid;
-            facts.push(FactRow { cid, seq, n: stored.n, fact: stored.encoded.clone() });
+            facts.push(FactRow { cid, seq, n: stored.n, fact: stored.kept().encoded.clone() });
             if let Some(stands) = stored.rewritten() {
                 let seq = stands.fact.seq.expect("what is rewritten is sequenced");
                 facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone() });

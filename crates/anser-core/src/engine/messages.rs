@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anser_model::{
     AccountId, Command, ConversationId, DeviceId, N, Ordinal, Refusal, Reign, Role, Seq, Slot, UnixMillis,
+    Version,
 };
 
 use crate::conversation::Head;
@@ -179,6 +180,15 @@ pub enum Query {
         /// Of which conversation.
         cid: ConversationId,
     },
+    /// What a message said before it was edited.
+    Versions {
+        /// Who asks.
+        account: AccountId,
+        /// In which conversation.
+        cid: ConversationId,
+        /// Of which message.
+        seq: Seq,
+    },
     /// What changed for an account in this slot after an n.
     Changes {
         /// Whose conversations.
@@ -323,6 +333,8 @@ pub enum Answer {
     Page(Page),
     /// The members.
     Members(Members),
+    /// What a message said before.
+    Versions(Versions),
     /// Heads of what changed; everything through `n` is in them.
     Heads {
         /// Which slot.
@@ -368,6 +380,23 @@ pub struct Page {
     pub slot: Slot,
     /// The newest n taken into account.
     pub n: N,
+}
+
+/// What a message said before it was edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// In which conversation.
+    pub cid: ConversationId,
+    /// Which message.
+    pub seq: Seq,
+    /// Which slot.
+    pub slot: Slot,
+    /// The newest n taken into account.
+    pub n: N,
+    /// How often it was edited.
+    pub edits: u32,
+    /// What is remembered of that and the asker may see, oldest first.
+    pub versions: Vec<Version>,
 }
 
 /// Who is in a conversation.
@@ -433,6 +462,7 @@ impl Work {
             Wanted::Query(
                 Query::Page { cid, .. }
                 | Query::Members { cid, .. }
+                | Query::Versions { cid, .. }
                 | Query::Head { cid, .. }
                 | Query::Home { cid },
             ) => Some(*cid),

@@ -34,7 +34,7 @@ use self::flush::Flushing;
 use self::messages::Work;
 pub use self::messages::{
     Accepted, Answer, AskId, Effect, Event, Fetch, FetchId, Fetched, HomeView, Input, Members, Now, Page,
-    Query, Released, ReplyTo, Start, Void,
+    Query, Released, ReplyTo, Start, Versions, Void,
 };
 use crate::storage::StoredFact;
 

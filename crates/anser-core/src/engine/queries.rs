@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anser_model::limits::PAGE_MESSAGES;
-use anser_model::{AccountId, ConversationId, N, Refusal, Seq, planted};
+use anser_model::{AccountId, ConversationId, N, Refusal, Seq, Version, planted};
 
 use super::commands::{Attempt, Need};
 use super::messages::{
-    Answer, Effect, Fetch, Fetched, HomeView, Members, Page, Query, ReplyTo, Wanted, Work,
+    Answer, Effect, Fetch, Fetched, HomeView, Members, Page, Query, ReplyTo, Versions, Wanted, Work,
 };
 use super::{FetchFor, SlotEngine};
 use crate::conversation::{Conversation, Head};
@@ -94,6 +94,10 @@ impl SlotEngine {
                     Err(need) => return Attempt::Wait(work, need),
                 }
             }
+            Query::Versions { account, seq, .. } => match self.versions(cid, *account, *seq, &work) {
+                Ok(answer) => answer,
+                Err(need) => return Attempt::Wait(work, need),
+            },
             Query::Members { account, .. } => {
                 require_member(&cached.state, *account).map(|_| Answer::Members(members(&cached.state)))
             }
@@ -149,6 +153,7 @@ impl SlotEngine {
                 newest_first: false,
             })
             .collect();
+        let member = &cached.state.members[&account];
         let stored = match &work.facts {
             _ if older.is_empty() => &Vec::new(),
             Some(rows) => rows,
@@ -157,7 +162,7 @@ impl SlotEngine {
         let mut facts = Vec::new();
         for seq in ranges.iter().flat_map(|&(low, high)| (low.0..=high.0).map(Seq)) {
             match self.fact_at(cached, seq, stored) {
-                Some(fact) => facts.push(fact),
+                Some(fact) => facts.extend(member.shown(&fact)),
                 // Meanwhile memory forgot what was not asked for: ask again, for more.
                 None if work.fetches < FACT_FETCHES => return Err(Need::Facts(older)),
                 // The history does not hold what the log says it must: never a silent hole.
@@ -168,6 +173,31 @@ impl SlotEngine {
         let cut = cut_bytes(&mut facts, after.is_none());
         let page = Page { cid, facts, more: more || cut, slot: self.config.slot, n: self.newest };
         Ok(Ok(Answer::Page(page)))
+    }
+
+    /// What a message said before, or what the history must be asked for first.
+    fn versions(
+        &self,
+        cid: ConversationId,
+        account: AccountId,
+        seq: Seq,
+        work: &Work,
+    ) -> Result<Result<Answer, Refusal>, Need> {
+        let Some(before) = seq.0.checked_sub(1).map(Seq) else { return Ok(Err(Refusal::NotFound)) };
+        let bounds = (Some(before), Some(Seq(seq.0.saturating_add(1))));
+        let page = match self.page(cid, account, bounds, N(0), 1, work)? {
+            Ok(Answer::Page(page)) => page,
+            other => return Ok(other),
+        };
+        let fact = page.facts.first().filter(|fact| fact.fact.message().is_some());
+        let Some(fact) = fact else { return Ok(Err(Refusal::NotFound)) };
+        let member = &self.conversations[&cid].state.members[&account];
+        let seen = |version: &&Version| member.intervals.contains(version.by);
+        let (edits, versions) = match fact.fact.edits() {
+            Some(edits) => (edits.times, edits.versions.iter().filter(seen).cloned().collect()),
+            None => (0, Vec::new()),
+        };
+        Ok(Ok(Answer::Versions(Versions { cid, seq, slot: page.slot, n: page.n, edits, versions })))
     }
 
     /// A fact as it stands now: memory goes before what the history was asked for, sorted by seq.

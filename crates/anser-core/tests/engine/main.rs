@@ -1,6 +1,8 @@
 //! The slot engine against a naive reading of its own log, under every order and fate of its effects.
 
+mod edit;
 mod recall;
+mod scene;
 mod takeover;
 mod world;
 
@@ -28,8 +30,8 @@ struct Sent {
 struct Read {
     caller: u64,
     cid: ConversationId,
-    /// Messages whose recall was acknowledged before.
-    recalled: HashSet<Seq>,
+    /// Messages whose recall or edit was acknowledged before, and its n.
+    rewritten: Vec<(Seq, N)>,
 }
 
 struct Play {
@@ -70,8 +72,9 @@ impl Play {
         let group = (!self.groups.is_empty())
             .then(|| self.groups[self.world.dice.roll(self.groups.len() as u64) as usize]);
         let words = words(self.minted);
-        let text = || Intent::Send(Message { kind: "text".into(), text: words, ..Message::default() });
-        let (cid, peer, intent) = match (self.world.dice.roll(20), group) {
+        let said = words.clone();
+        let text = || Intent::Send(Message { kind: "text".into(), text: said, ..Message::default() });
+        let (cid, peer, intent) = match (self.world.dice.roll(24), group) {
             (0, _) | (_, None) => {
                 let intent = Intent::CreateGroup {
                     title: "g".into(),
@@ -97,6 +100,12 @@ impl Play {
                 let cid = if self.world.dice.one_in(3) { ConversationId::direct(actor, other) } else { cid };
                 let seq = Seq(1 + self.world.dice.roll(20));
                 (cid, None, Intent::Recall { seq, timeline: TIMELINE })
+            }
+            (17..=20, Some(cid)) => {
+                let cid = if self.world.dice.one_in(3) { ConversationId::direct(actor, other) } else { cid };
+                let seq = Seq(1 + self.world.dice.roll(20));
+                let message = Message { kind: "text".into(), text: words, ..Message::default() };
+                (cid, None, Intent::Edit { seq, timeline: TIMELINE, message })
             }
             _ if actor == other => (ConversationId::of_self(actor), Some(actor), text()),
             _ => (ConversationId::direct(actor, other), Some(other), text()),
@@ -124,11 +133,11 @@ impl Play {
         let (account, index) = (self.person(), self.world.dice.roll(self.sent.len() as u64) as usize);
         let cid = self.sent[index].command.cid;
         let acknowledged = self.sent.iter().filter(|sent| sent.command.cid == cid && sent.accepted.is_some());
-        let recalled = acknowledged.filter_map(|sent| match sent.command.intent {
-            Intent::Recall { seq, .. } => Some(seq),
+        let rewritten = acknowledged.filter_map(|sent| match sent.command.intent {
+            Intent::Recall { seq, .. } | Intent::Edit { seq, .. } => Some((seq, sent.accepted?.n)),
             _ => None,
         });
-        let recalled = recalled.collect();
+        let rewritten = rewritten.collect();
         let query = Query::Page {
             account,
             cid,
@@ -138,17 +147,18 @@ impl Play {
             limit: PAGE_MESSAGES,
         };
         let caller = self.world.query(self.world.key.slot(cid), query);
-        self.reads.push(Read { caller, cid, recalled });
+        self.reads.push(Read { caller, cid, rewritten });
     }
 
-    /// No page begins with a body whose recall was acknowledged before it was asked for.
+    /// No page begins with a body whose recall or edit was acknowledged before it was asked for.
     fn check_reads(&mut self) {
         for read in std::mem::take(&mut self.reads) {
             match self.world.answers.remove(&read.caller) {
                 Some(Ok(Answer::Page(page))) => {
-                    let given = page.facts.iter().filter(|fact| fact.fact.recalled.is_none());
-                    for seq in given.filter_map(|fact| fact.fact.seq) {
-                        assert!(!read.recalled.contains(&seq), "{seq} of {} was recalled", read.cid);
+                    for (seq, n) in read.rewritten {
+                        let given = page.facts.iter().find(|fact| fact.fact.seq == Some(seq));
+                        let stale = given.filter(|fact| fact.n < n);
+                        assert_eq!(stale, None, "{seq} of {} was rewritten at n {n}", read.cid);
                     }
                 }
                 Some(Ok(other)) => panic!("a page is answered with one, not {other:?}"),
@@ -245,9 +255,9 @@ fn words(number: u64) -> String {
 /// A fact as it is to be shown: its n, and what it says if it is a message.
 type Shown = (Seq, N, Option<String>);
 
-/// The sequenced facts of a conversation as they stand in the end. A recalled message says nothing, and
-/// stands under the n of its recall.
-fn standing(facts: &[(N, ConversationFact)]) -> BTreeMap<Seq, Shown> {
+/// The sequenced facts of a conversation as they stand in the end for one who sees these. A recalled message
+/// says nothing, and so does one that was edited where it is not seen; both stand under the n of that.
+fn standing(facts: &[(N, ConversationFact)], visible: &[Seq]) -> BTreeMap<Seq, Shown> {
     let mut standing = BTreeMap::new();
     for (n, fact) in facts {
         let Some(seq) = fact.seq else { continue };
@@ -260,6 +270,11 @@ fn standing(facts: &[(N, ConversationFact)]) -> BTreeMap<Seq, Shown> {
             let target = stands.seq.expect("sequenced");
             standing.insert(target, (target, *n, Some(String::new())));
         }
+        if let Change::Edited { seq: target, stands, .. } = &fact.change {
+            let message = stands.as_ref().and_then(|stands| stands.message()).expect("the log holds it");
+            let says = if visible.contains(&seq) { message.text.clone() } else { String::new() };
+            standing.insert(*target, (*target, *n, Some(says)));
+        }
     }
     standing
 }
@@ -267,7 +282,8 @@ fn standing(facts: &[(N, ConversationFact)]) -> BTreeMap<Seq, Shown> {
 fn shown(fact: &StoredFact) -> Shown {
     let says = match &fact.fact.change {
         Change::MessageSent(message) => {
-            assert_eq!(message.text.is_empty(), fact.fact.recalled.is_some(), "recalled or not: {fact:?}");
+            let said = fact.fact.rewritten.is_none() || fact.fact.edits().is_some();
+            assert_eq!(message.text.is_empty(), !said, "recalled, withheld or neither: {fact:?}");
             Some(message.text.clone())
         }
         _ => None,
@@ -368,7 +384,15 @@ fn check_nothing_is_left(play: &Play, ledger: &BTreeMap<ConversationId, Vec<(N, 
             let sent = facts.iter().find(|(_, fact)| fact.seq == stands.seq).expect("it was sent");
             let Change::MessageSent(message) = &sent.1.change else { panic!("only messages are recalled") };
             assert_eq!(*stands.as_ref(), sent.1.without_body(sent.0, recall.seq.expect("sequenced")));
-            let left = durable.stored().find(|bytes| contains(bytes, message.text.as_bytes()));
+            let edits = facts.iter().filter_map(|(_, fact)| match &fact.change {
+                Change::Edited { seq, stands: Some(edited), .. } if Some(*seq) == stands.seq => {
+                    edited.message()
+                }
+                _ => None,
+            });
+            // All that it ever said.
+            let said: Vec<&[u8]> = edits.chain([message]).map(|message| message.text.as_bytes()).collect();
+            let left = durable.stored().find(|bytes| said.iter().any(|said| contains(bytes, said)));
             assert_eq!(left, None, "{} of {cid} is left in a store", message.text);
             let late = play
                 .world
@@ -377,7 +401,8 @@ fn check_nothing_is_left(play: &Play, ledger: &BTreeMap<ConversationId, Vec<(N, 
                 .skip_while(|event| event.fact.n != *n || event.fact.fact.cid != *cid);
             for event in late.filter(|event| event.fact.fact.cid == *cid) {
                 let encoded = &event.fact.encoded;
-                assert!(!contains(encoded, message.text.as_bytes()), "a body after its recall: {event:?}");
+                let late = said.iter().any(|said| contains(encoded, said));
+                assert!(!late, "a body after its recall: {event:?}");
             }
         }
     }
@@ -420,7 +445,7 @@ fn check_views(
         assert_eq!(Some(&head.seq), naive.visible.last(), "the head is the newest visible");
         assert_eq!(head.mark, naive.mark);
         assert_eq!(head.unread_count, naive.unread, "unread of {account} in {cid}");
-        let standing = standing(facts);
+        let standing = standing(facts, &naive.visible);
         let expected: Vec<Shown> = naive.visible.iter().map(|seq| standing[seq].clone()).collect();
         let last = standing.range(..=head.seq).rfind(|(_, (_, _, says))| says.is_some());
         let last = last.filter(|(seq, _)| naive.visible.contains(seq)).map(|(_, shown)| shown);

@@ -3,110 +3,12 @@
 use anser_core::engine::{Accepted, Answer, Query};
 use anser_model::limits::RECALL_WINDOW_MS;
 use anser_model::{
-    AccountId, Actor, Change, ClientId, Command, ConversationId, DeviceId, Intent, Message, N, Refusal, Role,
-    Seq, Timeline,
+    AccountId, Actor, Change, Command, ConversationId, DeviceId, Intent, Message, N, Refusal, Role, Seq,
+    Timeline,
 };
 
-use crate::world::{Roughness, TIMELINE, World};
-
-const OWNER: AccountId = AccountId(1);
-const ADMIN: AccountId = AccountId(2);
-const MEMBER: AccountId = AccountId(3);
-const OTHER: AccountId = AccountId(4);
-const STRANGER: AccountId = AccountId(9);
-
-/// A group in a calm world.
-struct Scene {
-    world: World,
-    cid: ConversationId,
-    minted: u64,
-}
-
-impl Scene {
-    /// seq 1: the group is made, 2: `ADMIN` becomes one.
-    fn new() -> Self {
-        let calm = Roughness { append_unknown: 0, append_no_space: 0, store_unavailable: 0 };
-        let mut scene = Scene { world: World::new(5, calm), cid: ConversationId([0; 16]), minted: 0 };
-        let client_id = scene.mint();
-        scene.cid = ConversationId::created(OWNER, client_id);
-        let members = vec![ADMIN, MEMBER, OTHER];
-        let create = Intent::CreateGroup { title: "g".into(), members, history_visible: false };
-        scene.with_id(OWNER, client_id, create).expect("anybody makes a group");
-        scene.done(OWNER, Intent::SetRole { member: ADMIN, role: Role::Admin });
-        scene
-    }
-
-    fn mint(&mut self) -> ClientId {
-        self.minted += 1;
-        ClientId::mint(self.world.now, [self.minted as u8; 10])
-    }
-
-    fn with_id(&mut self, by: AccountId, client_id: ClientId, intent: Intent) -> Result<Accepted, Refusal> {
-        let actor = Actor { account: by, device: DeviceId(1), profile_version: 1 };
-        let command = Command { actor, cid: self.cid, peer: None, client_id: Some(client_id), intent };
-        let caller = self.world.command(command);
-        self.world.settle();
-        match self.world.answers.remove(&caller).expect("it is answered") {
-            Ok(Answer::Accepted(accepted)) => Ok(accepted),
-            Ok(other) => panic!("a command is accepted or refused, not {other:?}"),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    fn by(&mut self, account: AccountId, intent: Intent) -> Result<Accepted, Refusal> {
-        let client_id = self.mint();
-        self.with_id(account, client_id, intent)
-    }
-
-    fn done(&mut self, account: AccountId, intent: Intent) -> Accepted {
-        self.by(account, intent).expect("it is allowed")
-    }
-
-    fn says(&mut self, account: AccountId, text: &str) -> Seq {
-        let message = Message { kind: "text".into(), text: text.into(), ..Message::default() };
-        self.done(account, Intent::Send(message)).seq.expect("a message is sequenced")
-    }
-
-    fn recalls(&mut self, account: AccountId, seq: Seq) -> Result<Accepted, Refusal> {
-        self.by(account, Intent::Recall { seq, timeline: TIMELINE })
-    }
-
-    fn ask(&mut self, query: Query) -> Answer {
-        let caller = self.world.query(self.world.key.slot(self.cid), query);
-        self.world.settle();
-        self.world.answers.remove(&caller).expect("it is answered").expect("it may be asked")
-    }
-
-    /// What a message says to somebody who may see it.
-    fn text_at(&mut self, account: AccountId, seq: Seq) -> String {
-        let (cid, after, before) = (self.cid, Some(Seq(seq.0 - 1)), Some(seq.next()));
-        let page = Query::Page { account, cid, after, before, changed_after: N(0), limit: 1 };
-        let Answer::Page(page) = self.ask(page) else { panic!("a page") };
-        let Change::MessageSent(message) = &page.facts[0].fact.change else { panic!("a message") };
-        message.text.clone()
-    }
-
-    /// What the list shows as the newest message, and the n of the head.
-    fn preview(&mut self, account: AccountId) -> (String, N) {
-        let Answer::Heads { heads, .. } = self.ask(Query::Head { account, cid: self.cid }) else {
-            panic!("a head")
-        };
-        let fact = &heads[0].last_message.as_ref().expect("there is a message").fact;
-        let Change::MessageSent(message) = &fact.change else { panic!("a message") };
-        (message.text.clone(), heads[0].n)
-    }
-
-    fn unread(&mut self, account: AccountId) -> u64 {
-        let Answer::Heads { heads, .. } = self.ask(Query::Head { account, cid: self.cid }) else {
-            panic!("a head")
-        };
-        heads[0].unread_count
-    }
-
-    fn wait(&mut self, ms: u64) {
-        self.world.now = self.world.now.plus_ms(ms);
-    }
-}
+use crate::scene::{ADMIN, MEMBER, OTHER, OWNER, STRANGER, Scene};
+use crate::world::TIMELINE;
 
 #[test]
 fn one_s_own_message_within_the_window() {
@@ -253,7 +155,7 @@ fn an_old_message_is_recalled_before_the_stores_hear_of_it_and_after_a_crash() {
         assert!(scene.world.step(), "it comes to an answer");
     }
     let Some(Ok(Answer::Page(page))) = scene.world.answers.remove(&caller) else { panic!("a page") };
-    assert!(page.facts[0].fact.recalled.is_some(), "memory goes before the stores");
+    assert!(page.facts[0].fact.is_recalled(), "memory goes before the stores");
     assert!(scene.world.durable[&slot].stored().any(contains_old), "which have not heard of it");
     scene.world.crash(slot);
     assert_eq!(scene.text_at(MEMBER, seq), "", "the tail is read back");

@@ -134,7 +134,7 @@ fn request(input: &[u8]) -> Result<bool, String> {
     let Ok(wanted) = wanted(actor, request) else { return Ok(false) };
     let Wanted::Command(command) = wanted else { return Ok(true) };
     let within = match &command.intent {
-        Intent::Send(message) => {
+        Intent::Send(message) | Intent::Edit { message, .. } => {
             message.text.len() <= MESSAGE_TEXT_BYTES
                 && message.body.len() <= MESSAGE_BODY_BYTES
                 && message.reply_to.is_none_or(|seq| seq.0 > 0)

@@ -228,11 +228,14 @@ mod tests {
             [
                 "already member",
                 "beyond head",
+                "edit too late",
                 "foreign timeline",
                 "no longer member",
                 "no such member",
                 "not allowed",
                 "not found",
+                "nothing to reply to",
+                "recall too late",
                 "too many members",
                 "wrong kind",
             ]

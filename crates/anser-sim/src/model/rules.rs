@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use anser_model::limits::{GROUP_MEMBERS, RECALL_WINDOW_MS};
+use anser_model::limits::{EDIT_WINDOW_MS, GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
-    AccountId, Change, Command, ConversationFact, ConversationKind, Intent, Message, Recall, Refusal, Role,
-    Seq, Timeline, UnixMillis,
+    AccountId, Change, Command, ConversationFact, ConversationKind, Intent, Message, Refusal, Rewrite,
+    Rewritten, Role, Seq, Timeline, UnixMillis,
 };
 
 use crate::plain::{Plain, PlainConversation};
@@ -40,7 +40,7 @@ pub(super) fn rule(plain: &Plain, command: &Command, timeline: Timeline, at: Uni
     match refusal {
         Some(refusal) => Ruling::Refused(refusal),
         None => {
-            let changes = changes(plain, command);
+            let changes = changes(plain, command, at);
             if changes.is_empty() { Ruling::Nothing } else { Ruling::Made(changes) }
         }
     }
@@ -64,19 +64,37 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
     match &command.intent {
         Intent::Send(message) => {
             let to_all = (message.mention_all && !is_group, Refusal::WrongKind(WHY));
+            let replied = message.reply_to.unwrap_or_default();
+            let unseen = message.reply_to.is_some() && !plain.may_see(command.cid, actor, replied);
+            let no_reply = (unseen, Refusal::NothingToReplyTo(replied));
             match conversation {
-                Some(_) => vec![stranger, former, to_all],
-                None => vec![(command.peer.is_none(), Refusal::NotFound), to_all],
+                Some(_) => vec![stranger, former, to_all, no_reply],
+                None => vec![(command.peer.is_none(), Refusal::NotFound), to_all, no_reply],
             }
         }
+        Intent::Edit { seq, timeline: theirs, message } => {
+            let sent = message_seen(plain, command, *seq);
+            let age_ms = sent.as_ref().map_or(0, |fact| at.0 - fact.at.0);
+            let is = |rule: &dyn Fn(&ConversationFact) -> bool| sent.as_ref().is_some_and(rule);
+            let kind_of = |fact: &ConversationFact| fact.message().map(|said| said.kind.clone());
+            vec![
+                (*theirs != timeline, Refusal::ForeignTimeline),
+                stranger,
+                former,
+                (sent.is_none(), Refusal::NotFound),
+                (is(&|fact| fact.author != actor), Refusal::NotAllowed(WHY)),
+                (is(&ConversationFact::is_recalled), Refusal::NotAllowed(WHY)),
+                (age_ms > EDIT_WINDOW_MS, Refusal::EditTooLate { age_ms }),
+                (is(&|fact| kind_of(fact).as_ref() != Some(&message.kind)), Refusal::WrongKind(WHY)),
+                (message.mention_all && !is_group, Refusal::WrongKind(WHY)),
+            ]
+        }
         Intent::Recall { seq, timeline: theirs } => {
-            let seen = plain.may_see(command.cid, actor, *seq);
-            let sent = conversation.and_then(|known| known.standing(*seq)).filter(|_| seen);
-            let sent = sent.filter(|(_, fact)| matches!(fact.change, Change::MessageSent(_)));
+            let sent = message_seen(plain, command, *seq);
             let any = is_group && matches!(standing, Standing::Present(has) if has >= Role::Admin);
-            let age_ms = sent.as_ref().map_or(0, |(_, fact)| at.0 - fact.at.0);
+            let age_ms = sent.as_ref().map_or(0, |fact| at.0 - fact.at.0);
             let is = |rule: fn(&ConversationFact, AccountId) -> bool| {
-                sent.as_ref().is_some_and(|(_, fact)| rule(fact, actor))
+                sent.as_ref().is_some_and(|fact| rule(fact, actor))
             };
             vec![
                 (*theirs != timeline, Refusal::ForeignTimeline),
@@ -84,7 +102,7 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
                 former,
                 (sent.is_none(), Refusal::NotFound),
                 (!any && is(|fact, actor| fact.author != actor), Refusal::NotAllowed(WHY)),
-                (is(|fact, _| fact.recalled.is_some()), Refusal::NotAllowed(WHY)),
+                (is(|fact, _| fact.is_recalled()), Refusal::NotAllowed(WHY)),
                 (!any && age_ms > RECALL_WINDOW_MS, Refusal::RecallTooLate { age_ms }),
             ]
         }
@@ -118,14 +136,14 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
         }
         Intent::Rename(_) => vec![stranger, former, no_group, below(Role::Admin)],
         Intent::Enter(_) | Intent::RaiseCredentials { .. } => {
-            let news = command.peer.is_none() && !changes(plain, command).is_empty();
+            let news = command.peer.is_none() && !changes(plain, command, at).is_empty();
             vec![(news, Refusal::NotFound)]
         }
     }
 }
 
 /// What a command that nothing stands against changes.
-fn changes(plain: &Plain, command: &Command) -> Vec<Change> {
+fn changes(plain: &Plain, command: &Command, at: UnixMillis) -> Vec<Change> {
     let actor = command.actor.account;
     let conversation = plain.conversation(command.cid).filter(|known| known.kind().is_some());
     let peer = command.peer.unwrap_or_default();
@@ -139,9 +157,17 @@ fn changes(plain: &Plain, command: &Command) -> Vec<Change> {
             let Change::MessageSent(message) = &sent.change else { return Vec::new() };
             let left =
                 Message { kind: message.kind.clone(), uncounted: message.uncounted, ..Message::default() };
-            let recalled = Some(Recall { by: known.head().next(), n: *n });
-            let stands = ConversationFact { recalled, change: Change::MessageSent(left), ..sent.clone() };
+            let by = Seq(known.head().0 + 1);
+            let rewritten = Some(Box::new(Rewritten { by, n: *n, what: Rewrite::Recalled }));
+            let stands = ConversationFact { rewritten, change: Change::MessageSent(left), ..sent.clone() };
             vec![Change::Recalled { stands: Box::new(stands) }]
+        }
+        Intent::Edit { seq, message, .. } => {
+            let known = conversation.expect("a stranger is refused");
+            let mut edited = known.clone();
+            let to_all = known.present().all(|account| known.may_see(account, *seq));
+            let stands = edited.as_if_edited(*seq, at, message).expect("nothing stands against it");
+            vec![Change::Edited { seq: *seq, to_all, stands: Some(Box::new(stands)) }]
         }
         Intent::ReadUpTo { seq, .. } => {
             let known = conversation.expect("a stranger is refused");
@@ -193,6 +219,13 @@ fn changes(plain: &Plain, command: &Command) -> Vec<Change> {
             if device_raised || *account_version > home.account_version { vec![raised] } else { Vec::new() }
         }
     }
+}
+
+/// The message at a seq as it stands, where the one who acts may see one there.
+fn message_seen(plain: &Plain, command: &Command, seq: Seq) -> Option<ConversationFact> {
+    let (_, fact) = plain.standing(command.cid, seq)?;
+    let seen = plain.may_see(command.cid, command.actor.account, seq);
+    Some(fact).filter(|fact| seen && matches!(fact.change, Change::MessageSent(_)))
 }
 
 fn first_message(actor: AccountId, peer: AccountId, message: &Message) -> Vec<Change> {
@@ -281,6 +314,8 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::NotFound => "not found",
         Refusal::NotAllowed(_) => "not allowed",
         Refusal::RecallTooLate { .. } => "recall too late",
+        Refusal::EditTooLate { .. } => "edit too late",
+        Refusal::NothingToReplyTo(_) => "nothing to reply to",
         Refusal::NoLongerMember => "no longer member",
         Refusal::AlreadyMember => "already member",
         Refusal::NoSuchMember(_) => "no such member",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anser_model::limits::GROUP_MEMBERS;
+use anser_model::limits::{DAY_MS, GROUP_MEMBERS};
 use anser_model::{
     AccountId, Actor, ClientId, Command, ConversationId, ConversationKind, DeviceId, Intent, Message, Role,
     Seq, Slot, Timeline, UnixMillis,
@@ -45,6 +45,10 @@ impl fmt::Display for Step {
             }
             Intent::Recall { seq, timeline } => {
                 write!(f, "{actor} recalls {seq} of timeline {timeline} in {place}")
+            }
+            Intent::Edit { seq, timeline, message } => {
+                let all = if message.mention_all { ", to everybody" } else { "" };
+                write!(f, "{actor} edits {seq} of timeline {timeline} in {place}, {}{all}", message.kind)
             }
             Intent::CreateGroup { members, history_visible, .. } => {
                 let past = if *history_visible { "visible" } else { "hidden" };
@@ -120,6 +124,10 @@ impl Script {
     pub fn next(&mut self, plain: &Plain) -> Option<Step> {
         self.left = self.left.checked_sub(1)?;
         self.now = self.now.plus_ms(self.chance.below(1_000));
+        if self.chance.happens(1, 50) {
+            // What was said before is too old for its authors, or nearly.
+            self.now = self.now.plus_ms(DAY_MS - 10_000 + self.chance.below(20_000));
+        }
         let actor = self.person();
         let talkative = self.flavour == Flavour::Talkative;
         let step = match self.chance.below(100) {
@@ -135,13 +143,14 @@ impl Script {
                 let actor = self.one_who_is_in(known, actor);
                 match self.chance.below(100) {
                     _ if talkative && self.chance.happens(4, 5) => self.say(actor, place),
-                    0..25 => self.read(actor, place, known),
-                    25..35 => self.recall(actor, place, known),
+                    0..20 => self.read(actor, place, known),
+                    20..30 => self.recall(actor, place, known),
+                    30..42 => self.edit(actor, place, known),
                     _ if seek.is_none() && self.chance.happens(3, 4) => self.say(actor, place),
-                    35..52 => self.add(actor, place),
-                    52..67 => self.remove(actor, place, known),
-                    67..74 => self.step(actor, place, None, Intent::Leave),
-                    74..92 => self.role(actor, place, known),
+                    42..57 => self.add(actor, place),
+                    57..68 => self.remove(actor, place, known),
+                    68..75 => self.step(actor, place, None, Intent::Leave),
+                    75..92 => self.role(actor, place, known),
                     _ => {
                         let title = format!("title {}", self.minted);
                         self.step(actor, place, None, Intent::Rename(title))
@@ -279,6 +288,8 @@ impl Script {
             mentions: if self.chance.happens(1, 8) { vec![self.friend()] } else { Vec::new() },
             mention_all: self.chance.happens(1, 12),
             uncounted: self.chance.happens(1, 10),
+            forwarded: self.chance.happens(1, 10),
+            reply_to: self.chance.happens(1, 8).then(|| Seq(1 + self.chance.below(12))),
             ..Message::default()
         };
         // A peer is named by those of whom one is: what the edge makes of a conversation's address.
@@ -318,6 +329,29 @@ impl Script {
         let seq = Seq((head + 1).saturating_sub(back));
         let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
         self.step(actor, place, None, Intent::Recall { seq, timeline })
+    }
+
+    fn edit(&mut self, actor: AccountId, place: Place, known: Option<&PlainConversation>) -> Step {
+        let head = known.map_or(0, |known| known.head().0);
+        let said_by =
+            |seq: &Seq| known.and_then(|known| known.fact(*seq)).filter(|(_, fact)| fact.message().is_some());
+        let back = self.chance.below(head.max(1));
+        let any = Seq(head.saturating_sub(back));
+        // Mostly a message, and by the one who said it.
+        let messages = (1..=any.0).rev().map(Seq).find(|seq| said_by(seq).is_some());
+        let seq = messages.filter(|_| self.chance.happens(7, 8)).unwrap_or(Seq(any.0 + 1));
+        let author = said_by(&seq).map(|(_, fact)| fact.author);
+        let actor = author.filter(|_| self.chance.happens(4, 5)).unwrap_or(actor);
+        let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
+        let long = if self.chance.happens(1, 6) { 14_000 } else { 0 };
+        let message = Message {
+            kind: if self.chance.happens(1, 20) { "voice" } else { "text" }.into(),
+            text: format!("edit {}{}", self.minted, "x".repeat(long)),
+            mentions: if self.chance.happens(1, 8) { vec![self.friend()] } else { Vec::new() },
+            mention_all: self.chance.happens(1, 12),
+            ..Message::default()
+        };
+        self.step(actor, place, None, Intent::Edit { seq, timeline, message })
     }
 
     fn add(&mut self, actor: AccountId, place: Place) -> Step {

@@ -126,7 +126,7 @@ impl World {
             command: key,
             seq: change.is_sequenced().then(|| head.next()),
             ordinal: anser_model::Ordinal(ordinal + u64::from(change.is_countable())),
-            recalled: None,
+            rewritten: None,
             change,
         }
     }
@@ -205,6 +205,9 @@ impl World {
             }
         };
         compare_head(&head, &view)?;
+        let last = view.last_message.and_then(|seq| self.plain.shown(cid, account, seq, N(u64::MAX)));
+        let shown = head.last_message.as_ref().map(|last| (last.n, last.fact.clone()));
+        same!("what the last message says", shown, last);
         let member = &state.members[&account];
         same!("what is visible", member.intervals.clip(Seq(1), state.shared.head), view.visible);
         for seq in (1..=state.shared.head.0).map(Seq) {

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use anser_model::limits::{CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, GROUP_MEMBERS, RECALL_WINDOW_MS};
+use anser_model::limits::{
+    CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, EDIT_WINDOW_MS, GROUP_MEMBERS, RECALL_WINDOW_MS,
+};
 use anser_model::{
     AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, Message, N, Ordinal,
-    Recall, Role, Seq, Slot,
+    Role, Seq, Slot,
 };
+
+use super::rewrites::PlainRewrite;
 
 /// One time between a joining and a parting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +68,8 @@ pub struct PlainConversation {
     pub(super) members: BTreeMap<AccountId, PlainMember>,
     pub(super) receipts_n: N,
     done: BTreeMap<(AccountId, ClientId), (N, Seq)>,
-    /// Recalled messages: n and seq of the recall.
-    pub(super) recalls: BTreeMap<Seq, (N, Seq)>,
+    /// What became of messages, in order.
+    pub(super) rewrites: BTreeMap<Seq, Vec<PlainRewrite>>,
     /// The owner became an admin: the next fact makes somebody else the owner.
     handing_over: Option<AccountId>,
 }
@@ -89,7 +93,7 @@ impl PlainConversation {
             members: BTreeMap::new(),
             receipts_n: N(0),
             done: BTreeMap::new(),
-            recalls: BTreeMap::new(),
+            rewrites: BTreeMap::new(),
             handing_over: None,
         }
     }
@@ -123,19 +127,6 @@ impl PlainConversation {
     pub fn fact(&self, seq: Seq) -> Option<&(N, ConversationFact)> {
         let index = usize::try_from(seq.0.checked_sub(1)?).ok()?;
         self.facts.get(*self.by_seq.get(index)?)
-    }
-
-    /// The sequenced fact at a seq as it is to be shown, under the n that its row carries: a recalled
-    /// message under that of its recall, and without what it said.
-    pub fn standing(&self, seq: Seq) -> Option<(N, ConversationFact)> {
-        let (n, mut fact) = self.fact(seq)?.clone();
-        let Some(&(recall_n, by)) = self.recalls.get(&seq) else { return Some((n, fact)) };
-        if let Change::MessageSent(message) = &mut fact.change {
-            let said = std::mem::take(message);
-            (message.kind, message.uncounted) = (said.kind, said.uncounted);
-        }
-        fact.recalled = Some(Recall { by, n });
-        Some((recall_n, fact))
     }
 
     /// Newest seq.
@@ -245,6 +236,12 @@ impl PlainConversation {
                 self.titles.push((seq, title.clone()));
             }
             Change::Recalled { stands } => self.recall(n, seq, fact, stands)?,
+            Change::Edited { seq: target, to_all, stands } => {
+                let stands = stands.as_deref().ok_or("an edit without its message")?;
+                self.edit(n, seq, fact, *target, stands)?;
+                let due = self.present().all(|account| self.may_see(account, *target));
+                require(*to_all == due, || format!("whether all may see it is {due}"))?;
+            }
             Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. } => {
                 return Err("a register has no seq".into());
             }
@@ -276,6 +273,8 @@ impl PlainConversation {
         if message.mention_all {
             self.require_group()?;
         }
+        let seen = message.reply_to.is_none_or(|reply_to| self.may_see(author, reply_to));
+        require(seen, || "a reply to what its author does not see".into())?;
         self.messages.push((seq, author, !message.uncounted));
         Ok(())
     }
@@ -288,21 +287,46 @@ impl PlainConversation {
         stands: &ConversationFact,
     ) -> Result<(), String> {
         let target = stands.seq.ok_or("a recall without its message")?;
-        let (_, sent) = self.fact(target).ok_or("a recall of what is not there")?;
-        require(matches!(sent.change, Change::MessageSent(_)), || "a recall of what is no message".into())?;
+        let sent = self.message_seen_by(fact.author, target)?;
         let author = self.present_member(fact.author).ok_or("its author is no member")?;
-        let sees = author
-            .stays
-            .iter()
-            .any(|stay| stay.visible_from <= target && stay.ended.is_none_or(|ended| target <= ended));
-        require(sees, || "a recall of what its author does not see".into())?;
         let admin = self.kind == Some(ConversationKind::Group) && author.role >= Role::Admin;
         let in_time = sent.at.plus_ms(RECALL_WINDOW_MS) >= fact.at;
         require(admin || sent.author == fact.author, || "a recall of another's message".into())?;
         require(admin || in_time, || "a recall that comes too late".into())?;
-        require(self.recalls.insert(target, (n, seq)).is_none(), || "a second recall".into())?;
+        require(!self.is_recalled(target), || "a second recall".into())?;
+        self.rewrites.entry(target).or_default().push(PlainRewrite { n, by: seq, edit: None });
         let (_, due) = self.standing(target).ok_or("a recall of what is not there")?;
         require(due == *stands, || format!("{due:?} is what remains, not {stands:?}"))
+    }
+
+    fn edit(
+        &mut self,
+        n: N,
+        seq: Seq,
+        fact: &ConversationFact,
+        target: Seq,
+        stands: &ConversationFact,
+    ) -> Result<(), String> {
+        let sent = self.message_seen_by(fact.author, target)?;
+        require(sent.author == fact.author, || "an edit of another's message".into())?;
+        require(sent.at.plus_ms(EDIT_WINDOW_MS) >= fact.at, || "an edit that comes too late".into())?;
+        require(!self.is_recalled(target), || "an edit of what was recalled".into())?;
+        let said = stands.message().ok_or("an edit that leaves no message")?;
+        if said.mention_all {
+            self.require_group()?;
+        }
+        let edit = Some((fact.at, said.clone()));
+        self.rewrites.entry(target).or_default().push(PlainRewrite { n, by: seq, edit });
+        let (_, due) = self.standing(target).ok_or("an edit of what is not there")?;
+        require(due == *stands, || format!("{due:?} is what it says then, not {stands:?}"))
+    }
+
+    fn message_seen_by(&self, author: AccountId, target: Seq) -> Result<&ConversationFact, String> {
+        let (_, sent) = self.fact(target).ok_or("it is about what is not there")?;
+        require(matches!(sent.change, Change::MessageSent(_)), || "it is about what is no message".into())?;
+        require(self.present_member(author).is_some(), || "its author is no member".into())?;
+        require(self.may_see(author, target), || "it is about what its author does not see".into())?;
+        Ok(sent)
     }
 
     fn join(&mut self, account: AccountId, role: Role, seq: Seq, visible_from: Seq) -> Result<(), String> {

@@ -4,6 +4,7 @@
 //! What a view says is read off the facts again each time it is asked for.
 
 mod conversation;
+mod rewrites;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -154,6 +155,17 @@ impl Plain {
     /// The sequenced fact at a seq as it is to be shown, under the n that its row carries.
     pub fn standing(&self, cid: ConversationId, seq: Seq) -> Option<(N, ConversationFact)> {
         self.conversation(cid)?.standing(seq)
+    }
+
+    /// The same as an account may be shown it, as of some n.
+    pub fn shown(
+        &self,
+        cid: ConversationId,
+        account: AccountId,
+        seq: Seq,
+        as_of: N,
+    ) -> Option<(N, ConversationFact)> {
+        self.conversation(cid)?.shown(account, seq, as_of)
     }
 
     /// The fact about a conversation at an n; `None` for one about the slot itself.

@@ -61,7 +61,7 @@ impl Paper {
             command: sequenced.then_some(key),
             seq: sequenced.then_some(Seq(self.seq + 1)),
             ordinal: Ordinal(self.ordinal + u64::from(change.is_countable())),
-            recalled: None,
+            rewritten: None,
             change,
         }
     }

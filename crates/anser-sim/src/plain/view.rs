@@ -100,6 +100,7 @@ impl PlainConversation {
             | Change::MemberRemoved { .. }
             | Change::RoleSet { .. }
             | Change::Recalled { .. }
+            | Change::Edited { .. }
             | Change::Renamed { .. } => {
                 let seq = fact.seq.unwrap_or_default();
                 self.members.get(&account).is_some_and(|member| member.was_there(seq))
@@ -130,12 +131,12 @@ impl PlainConversation {
         stays.filter(|stay| stay.joined <= seq && stay.ended.is_none_or(|ended| ended > seq)).count() as u32
     }
 
-    /// A recall concerns whoever may see its message, also who does not see the recall itself.
+    /// A recall or an edit concerns whoever may see its message, also who does not see the fact itself.
     fn told_up_to(&self, account: AccountId, member: &PlainMember, kind: ConversationKind, head: Seq) -> N {
         let sequenced = self.fact(head).map_or(N(0), |(n, _)| *n);
         let receipts = if kind == ConversationKind::Direct { self.receipts_n } else { N(0) };
-        let seen = self.recalls.iter().filter(|&(&seq, _)| self.may_see(account, seq));
-        let recalls = seen.map(|(_, &(n, _))| n).max().unwrap_or_default();
-        sequenced.max(member.marked_n).max(receipts).max(recalls)
+        let seen = self.rewrites.iter().filter(|&(&seq, _)| self.may_see(account, seq));
+        let rewrites = seen.flat_map(|(_, all)| all).map(|rewrite| rewrite.n).max().unwrap_or_default();
+        sequenced.max(member.marked_n).max(receipts).max(rewrites)
     }
 }

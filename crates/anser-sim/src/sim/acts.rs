@@ -49,6 +49,9 @@ pub const ACTS: &[Act] = &[
     Act { name: "gives a role", weight: 5, make: |scene| scene.give_role() },
     Act { name: "renames", weight: 3, make: |scene| scene.rename() },
     Act { name: "takes a message back", weight: 10, make: |scene| scene.recall() },
+    Act { name: "edits a message", weight: 12, make: |scene| scene.edit() },
+    Act { name: "replies or passes on", weight: 5, make: |scene| scene.reply() },
+    Act { name: "asks what a message said", weight: 3, make: |scene| scene.ask_versions() },
     Act { name: "looks at a page", weight: 10, make: |scene| scene.look_at_page() },
     Act { name: "asks who is there", weight: 3, make: |scene| scene.ask_members() },
     Act { name: "asks for a head", weight: 3, make: |scene| scene.ask_head() },
@@ -169,16 +172,50 @@ impl Scene<'_> {
         Some(Intent::Command(Command::Rename(v1::Rename { cid, title, ..v1::Rename::default() })))
     }
 
-    fn recall(&mut self) -> Option<Intent> {
-        let head = self.known()?;
+    /// A message of a conversation, of those that fit: mostly a new one; now and then any seq at all.
+    fn message_of(&mut self, head: &v1::Head, fits: impl Fn(&v1::Event) -> bool) -> Option<u64> {
         let seen = self.session.conversation(wire::cid(&head.cid).ok()?)?;
         let is_message = |fact: &&v1::Event| matches!(fact.change, Some(v1::event::Change::Message(_)));
-        let messages: Vec<u64> = seen.facts().filter(is_message).map(|fact| fact.seq).collect();
-        // Mostly a new one; now and then any seq at all.
-        let seq = match self.chance.below(8) {
-            0 => 1 + self.chance.below(head.seq + 1),
-            _ => *messages.iter().rev().nth(self.chance.below(3) as usize)?,
+        let messages = seen.facts().filter(is_message).filter(|fact| fits(fact));
+        let messages: Vec<u64> = messages.map(|fact| fact.seq).collect();
+        match self.chance.below(8) {
+            0 => Some(1 + self.chance.below(head.seq + 1)),
+            _ => messages.iter().rev().nth(self.chance.below(3) as usize).copied(),
+        }
+    }
+
+    fn edit(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let own = self.session.account()?.get();
+        let seq = self.message_of(&head, |fact| fact.author == own)?;
+        let mention_all = self.chance.happens(1, 10);
+        let message = v1::Message { mention_all, ..v1::Message::text(format!("edit {}", self.number)) };
+        let (r#in, message) = (Self::target(&head), Some(message));
+        Some(Intent::Command(Command::Edit(v1::Edit { r#in, seq, message, ..v1::Edit::default() })))
+    }
+
+    fn reply(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let forwarded = self.chance.happens(1, 3);
+        let reply_to = if forwarded { 0 } else { self.message_of(&head, |_| true)? };
+        let message = v1::Message { reply_to, forwarded, ..v1::Message::text(text_of(self.number)) };
+        let (to, message) = (Self::target(&head), Some(message));
+        Some(Intent::Command(Command::Send(v1::Send { to, message, ..v1::Send::default() })))
+    }
+
+    fn ask_versions(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let edited = |fact: &v1::Event| match &fact.change {
+            Some(v1::event::Change::Message(message)) => message.edits > 0,
+            _ => false,
         };
+        let seq = self.message_of(&head, edited)?;
+        Some(Intent::Query(Query::Versions(v1::GetVersions { r#in: Self::target(&head), seq })))
+    }
+
+    fn recall(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let seq = self.message_of(&head, |_| true)?;
         let recall = v1::Recall { r#in: Self::target(&head), seq, ..v1::Recall::default() };
         Some(Intent::Command(Command::Recall(recall)))
     }

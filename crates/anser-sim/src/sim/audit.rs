@@ -143,6 +143,7 @@ impl World {
                 accepted.n
             }
             Ok(Answer::Page(page)) => page.n,
+            Ok(Answer::Versions(list)) => list.n,
             Ok(Answer::Heads { n, .. }) => *n,
             Ok(Answer::Members(_) | Answer::Home(_)) | Err(_) => return,
         };
@@ -190,6 +191,7 @@ impl World {
                     list.heads.iter().try_for_each(|head| self.audit.head_is_true(account, head))
                 }
                 Some(Answered::MemberList(list)) => self.audit.may_know(account, &list.cid),
+                Some(Answered::VersionList(list)) => self.audit.versions_are_true(account, list),
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -330,9 +332,16 @@ impl Auditor {
         }
     }
 
-    /// A sequenced fact as it stands: a recalled message without what it said.
-    fn standing(&self, slot: Slot, cid: ConversationId, seq: Seq) -> Option<v1::Event> {
-        let (n, fact) = self.plain.standing(cid, seq)?;
+    /// A sequenced fact as an account is shown it as of some n: a recalled message without what it said.
+    fn shown(
+        &self,
+        account: AccountId,
+        slot: Slot,
+        cid: ConversationId,
+        seq: Seq,
+        as_of: N,
+    ) -> Option<v1::Event> {
+        let (n, fact) = self.plain.shown(cid, account, seq, as_of)?;
         anser_edge::convert::event(&StoredFact { n, slot, fact, encoded: Bytes::new() })
     }
 
@@ -342,20 +351,43 @@ impl Auditor {
         let slot = wire::slot(event.slot).map_err(|error| shown(error.to_string()))?;
         let cid = wire::cid(&event.cid).map_err(|error| shown(error.to_string()))?;
         let seq = Seq(event.seq);
-        let standing = self.standing(slot, cid, seq);
-        if standing.as_ref() != Some(event) {
-            // Before a later fact changed it, it stood as it was sent.
-            self.fact_of(event).map_err(shown)?;
-            if standing.as_ref().is_some_and(|standing| standing.n <= as_of.0) {
-                let how = format!("seq {seq} of {cid} as of n {as_of}: {event:?}, and {standing:?} stands");
-                return Err(("what was recalled is shown", how));
-            }
+        let stood = self.shown(account, slot, cid, seq, as_of);
+        if stood.as_ref() != Some(event) && !is_withheld_form(event, stood.as_ref()) {
+            let before = self.shown(account, slot, cid, seq, N(event.n));
+            // It is a promise of its own that what was true once is shown no more.
+            let promise = match before.as_ref() == Some(event) {
+                true => "what was recalled or edited is shown",
+                false => "what is shown is not what the log holds",
+            };
+            let how = format!("seq {seq} of {cid} as of n {as_of}: {event:?}, and {stood:?} stands");
+            return Err((promise, how));
         }
         match self.plain.may_see(cid, account, seq) {
             true => Ok(()),
             false => {
                 Err(("somebody is shown what it may not see", format!("seq {seq} of {cid}, slot {slot}")))
             }
+        }
+    }
+
+    /// What a message is said to have said, it said where the asker could see.
+    fn versions_are_true(&self, account: AccountId, list: &v1::VersionList) -> Found {
+        self.may_know(account, &list.cid)?;
+        let shown = |how: String| ("what is shown is not what the log holds", how);
+        let cid = wire::cid(&list.cid).map_err(|error| shown(error.to_string()))?;
+        let due = self.plain.shown(cid, account, Seq(list.seq), N(list.n));
+        let (_, fact) = due.ok_or_else(|| shown(format!("{list:?} of nothing")))?;
+        let edits = fact.edits().filter(|_| self.plain.may_see(cid, account, Seq(list.seq)));
+        let (times, versions) = edits.map_or((0, &[][..]), |edits| (edits.times, &edits.versions));
+        let seen = versions.iter().filter(|it| self.plain.may_see(cid, account, it.by));
+        let due: Vec<v1::Version> = seen
+            .map(|it| v1::Version { at_ms: it.at.0, text: it.text.clone(), body: it.body.clone() })
+            .collect();
+        // One who came back meanwhile sees more by now.
+        let is_part = list.versions.iter().all(|version| due.contains(version));
+        match is_part && (list.edits == times || list.edits == 0) {
+            true => Ok(()),
+            false => Err(shown(format!("{list:?}, and {due:?} of {times} edits is true"))),
         }
     }
 
@@ -422,23 +454,30 @@ impl Auditor {
     fn held_is_true(&self, account: AccountId, event: &v1::Event, is_told: bool) -> Result<(), String> {
         let slot = wire::slot(event.slot).map_err(|error| error.to_string())?;
         let cid = wire::cid(&event.cid).map_err(|error| error.to_string())?;
-        let Some(standing) = self.standing(slot, cid, Seq(event.seq)) else {
+        let as_of = |n| {
+            let shown = self.shown(account, slot, cid, Seq(event.seq), n)?;
+            Some(v1::Event { author_profile_version: event.author_profile_version, ..shown })
+        };
+        let Some(standing) = as_of(N(u64::MAX)) else {
             return Err(format!("it holds {event:?}, of which there is nothing"));
         };
-        let author_profile_version = event.author_profile_version;
-        let as_sent = || {
-            self.fact_of(&v1::Event {
-                author_profile_version: standing.author_profile_version,
-                ..event.clone()
-            })
-        };
-        if (v1::Event { author_profile_version, ..standing.clone() }) != *event
-            && (is_told || as_sent().is_err())
-        {
+        if standing != *event && (is_told || as_of(N(event.n)).as_ref() != Some(event)) {
             return Err(format!("it holds {event:?}, and {standing:?} stands"));
         }
+        let standing = self.shown(account, slot, cid, Seq(event.seq), N(u64::MAX)).unwrap_or(standing);
         self.may_be_shown(account, &standing, N(u64::MAX)).map_err(|(_, how)| how)
     }
+}
+
+/// Whether this is what stands there, without what it says: as it was shown to one who came back since.
+fn is_withheld_form(event: &v1::Event, stood: Option<&v1::Event>) -> bool {
+    use v1::event::Change::Message;
+    let Some(stood) = stood else { return false };
+    let (Some(Message(shown)), Some(Message(message))) = (&event.change, &stood.change) else { return false };
+    let (kind, uncounted) = (message.kind.clone(), message.uncounted);
+    let withheld = v1::Message { kind, uncounted, withheld: true, ..v1::Message::default() };
+    let change = Some(Message(withheld));
+    shown.withheld && message.edits > 0 && *event == v1::Event { change, ..stood.clone() }
 }
 
 /// Whether a session shows the effect of a fact, or of a later one in its place.
@@ -451,6 +490,16 @@ fn has_taken(session: &Session, account: AccountId, fact: &anser_model::Conversa
             let target = stands.seq.map_or(0, |seq| seq.0);
             let shown = |event: &v1::Event| match &event.change {
                 Some(v1::event::Change::Message(message)) => event.seq != target || message.recalled,
+                _ => true,
+            };
+            seen.seq() >= seq.0 && seen.facts().all(shown)
+        }
+        (Change::Edited { seq: target, stands, .. }, Some(seq)) => {
+            let times = stands.as_ref().and_then(|stands| stands.edits()).map_or(0, |edits| edits.times);
+            let shown = |event: &v1::Event| match &event.change {
+                Some(v1::event::Change::Message(message)) => {
+                    event.seq != target.0 || message.recalled || message.withheld || message.edits >= times
+                }
                 _ => true,
             };
             seen.seq() >= seq.0 && seen.facts().all(shown)
@@ -472,6 +521,7 @@ pub(super) fn summary(fact: &anser_model::ConversationFact) -> String {
             format!("{text:?}")
         }
         Change::Recalled { stands } => format!("Recalled {{ seq: {:?} }}", stands.seq),
+        Change::Edited { seq, to_all, .. } => format!("Edited {{ seq: {seq}, to_all: {to_all} }}"),
         other => format!("{other:?}"),
     };
     format!("{} in {} {seq}: {what}", fact.author, fact.cid)

@@ -177,8 +177,10 @@ impl Looking<'_> {
             chat.more = head.seq > 0 && (chat.lowest == 0 || chat.lowest > head.first_visible_seq.max(1));
             let facts =
                 conversation.facts().rev().take_while(|fact| chat.lowest > 0 && fact.seq >= chat.lowest);
-            // A recall is shown where its message stands.
-            let facts = facts.filter(|fact| !matches!(fact.change, Some(Change::Recalled(_))));
+            // A recall or an edit is shown where its message stands.
+            let is_own_line =
+                |fact: &&v1::Event| !matches!(fact.change, Some(Change::Recalled(_) | Change::Edited(_)));
+            let facts = facts.filter(is_own_line);
             chat.items = facts.take(FACTS_SHOWN).map(|fact| self.item(fact, &head)).collect();
             chat.items.reverse();
         }
@@ -219,7 +221,7 @@ impl Looking<'_> {
                 };
                 Body::Role(self.name(AccountId(set.member)), role)
             }
-            Some(Change::MarkMoved(_) | Change::Recalled(_)) | None => Body::Other,
+            Some(Change::MarkMoved(_) | Change::Recalled(_) | Change::Edited(_)) | None => Body::Other,
         }
     }
 

@@ -166,6 +166,7 @@ fn change(change: &Change, bodies: bool) -> (&'static str, Value) {
             "recalled",
             json!({ "message": stands.seq.map(|seq| seq.0), "author": stands.author.to_string() }),
         ),
+        Change::Edited { seq, .. } => ("edited", json!({ "message": seq.0 })),
         Change::ReadUpTo { member, seq, .. } => {
             ("read_up_to", json!({ "member": member.to_string(), "seq": seq.0 }))
         }

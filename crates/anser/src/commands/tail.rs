@@ -184,7 +184,7 @@ impl Following {
     async fn write(&self, event: &v1::Event) -> anyhow::Result<()> {
         let Some(Change::Message(message)) = &event.change else { return Ok(()) };
         // It says nothing any more.
-        if message.recalled {
+        if message.recalled || message.withheld {
             return Ok(());
         }
         let cid = wire::cid(&event.cid)?;

@@ -223,7 +223,7 @@ fn message(slot: u8, n: u64, origin: ReplyTo, change: Change) -> Event {
         command: None,
         seq: Some(Seq(n)),
         ordinal: Ordinal(n),
-        recalled: None,
+        rewritten: None,
         change,
     };
     let stored = StoredFact { n: N(n), slot: Slot(slot), fact, encoded: Bytes::new() };
@@ -239,6 +239,7 @@ fn text() -> Change {
         mentions: Vec::new(),
         mention_all: false,
         uncounted: false,
+        forwarded: false,
     })
 }
 
