@@ -51,6 +51,14 @@ pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<
         }),
         Request::Rename(v1::Rename { cid: cid(), client_id: id(), title: format!("{RENAMED}again") }),
         Request::Recall(v1::Recall { r#in: Some(at(&cid())), client_id: id(), seq, timeline }),
+        Request::Edit(v1::Edit {
+            r#in: Some(at(&cid())),
+            client_id: id(),
+            seq,
+            timeline,
+            message: Some(text("something else".to_owned())),
+        }),
+        Request::GetVersions(v1::GetVersions { r#in: Some(at(&cid())), seq }),
         Request::GetPage(v1::GetPage { r#in: Some(at(&cid())), limit: 200, ..v1::GetPage::default() }),
         Request::GetMembers(v1::GetMembers { cid: cid() }),
         Request::GetProfiles(v1::GetProfiles { accounts: vec![third] }),
@@ -73,6 +81,8 @@ pub fn name(request: &Request) -> &'static str {
         Request::SetRole(_) => "set_role",
         Request::Rename(_) => "rename",
         Request::Recall(_) => "recall",
+        Request::Edit(_) => "edit",
+        Request::GetVersions(_) => "get_versions",
         Request::GetPage(_) => "get_page",
         Request::GetMembers(_) => "get_members",
         Request::GetProfiles(_) => "get_profiles",
@@ -107,7 +117,13 @@ pub fn in_group(request: &Request, actor: Actor) -> Expected {
         Request::RemoveMember(_) | Request::SetRole(_) | Request::Rename(_) => {
             by_role(Expected::Accepted, refused(ErrorCode::NotAllowed))
         }
-        Request::Recall(_) => match actor {
+        // Of a message that was never edited there are no versions, for whoever may see it.
+        Request::GetVersions(_) => match actor {
+            Newcomer => refused(ErrorCode::NotFound),
+            Former => Expected::Shows(vec![]),
+            _ => by_role(Expected::Shows(vec![]), Expected::Shows(vec![])),
+        },
+        Request::Recall(_) | Request::Edit(_) => match actor {
             // The message lies before it came.
             Newcomer => refused(ErrorCode::NotFound),
             _ => by_role(Expected::Accepted, refused(ErrorCode::NotAllowed)),
