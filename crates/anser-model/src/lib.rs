@@ -14,7 +14,9 @@ pub mod time;
 pub mod unread;
 pub mod visible;
 
-pub use change::{Change, ConversationFact, ConversationKind, Fact, Message, Recall, Role, SlotFact};
+pub use change::{
+    Change, ConversationFact, ConversationKind, Fact, KickReason, Message, Recall, Role, SlotFact,
+};
 pub use client_id::ClientId;
 pub use command::{Actor, Command, Intent};
 pub use ids::{
