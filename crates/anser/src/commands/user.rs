@@ -324,6 +324,7 @@ impl ProfileArgs {
 impl Leave {
     async fn run(self) -> anyhow::Result<()> {
         let signed_in = self.on.signed_in()?;
+        let _lock = signed_in.profile().lock_store()?;
         let password = self.password.read("Password")?;
         signed_in.deactivate(&password).await?;
         signed_in.profile().forget()
