@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::within;
@@ -49,6 +49,17 @@ pub struct Ended {
     pub stderr: String,
 }
 
+/// What a command did.
+#[derive(Debug)]
+pub struct Done {
+    /// What it ended with; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
 impl Server {
     /// Starts one in a new folder.
     pub async fn start() -> Server {
@@ -77,7 +88,10 @@ impl Server {
     /// The command line of a server on this folder.
     pub fn command(&self, listen: &str) -> Command {
         let mut command = Command::new(binary());
-        command.args(["serve", "--registration", "open", "--unlimited", "--listen", listen]);
+        command.args(["serve", "--unlimited", "--listen", listen]);
+        if !self.options.iter().any(|option| option == "--registration") {
+            command.args(["--registration", "open"]);
+        }
         command.arg("--data").arg(self.data()).args(&self.options);
         command.env("ANSER_SEGMENT_BYTES", SEGMENT_BYTES);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -114,6 +128,22 @@ impl Server {
         within("the process ends", stderr.read_to_string(&mut said)).await.expect("it can be read");
         let status = within("the process ends", child.wait()).await.expect("it is our child");
         Ended { status, stderr: said }
+    }
+
+    /// Runs another command of the binary on the folder, with `input` on its standard input, to its end.
+    pub async fn tool(&self, arguments: &[&str], input: &str) -> Done {
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("--data").arg(self.data());
+        command.env_remove("ANSER_PASSWORD").kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A command that reads nothing may have ended by now.
+        _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = within("the command ends", child.wait_with_output()).await.expect("it is our child");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it writes text");
+        Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     fn signal(&self, signal: Signal) {

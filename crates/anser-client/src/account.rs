@@ -70,6 +70,9 @@ pub struct Device {
     pub device: DeviceId,
     /// What it is called.
     pub name: String,
+    /// What it is: phone, tablet, desktop, web, terminal or bot.
+    #[serde(default)]
+    pub kind: String,
     /// When it signed in, in milliseconds since 1970.
     #[serde(deserialize_with = "number")]
     pub created_at_ms: u64,
@@ -90,9 +93,36 @@ pub struct Person {
     pub handle: String,
     /// The name that others see.
     pub name: String,
+    /// What to show as a picture; empty: nothing.
+    #[serde(default)]
+    pub avatar: String,
+    /// What they say of themselves; empty: nothing.
+    #[serde(default)]
+    pub bio: String,
     /// Version of the profile.
     #[serde(deserialize_with = "number")]
     pub version: u64,
+}
+
+/// What to change in one's own profile; what is not named stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProfileChange {
+    /// The name that others see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What to show as a picture, at most 256 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// What one says of oneself, at most 1,024 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bio: Option<String>,
+}
+
+impl ProfileChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == ProfileChange::default()
+    }
 }
 
 /// Lets somebody register.
@@ -226,6 +256,26 @@ impl AccountApi {
     pub async fn person(&self, access_token: &str, handle: &str) -> Result<Person, AccountError> {
         let path = format!("/api/v1/people/{}", percent_encoded(handle));
         self.json(Method::GET, &path, Some(access_token), None).await
+    }
+
+    /// One's own profile.
+    pub async fn profile(&self, access_token: &str) -> Result<Person, AccountError> {
+        self.json(Method::GET, "/api/v1/profile", Some(access_token), None).await
+    }
+
+    /// Changes one's own profile.
+    pub async fn change_profile(
+        &self,
+        access_token: &str,
+        change: &ProfileChange,
+    ) -> Result<Person, AccountError> {
+        self.json(Method::PATCH, "/api/v1/profile", Some(access_token), Some(body(change)?)).await
+    }
+
+    /// Deactivates one's own account: every device is signed out, and nobody signs in any more.
+    pub async fn deactivate(&self, access_token: &str, password: &str) -> Result<(), AccountError> {
+        let asked = serde_json::json!({ "password": password });
+        self.call(Method::POST, "/api/v1/deactivate", Some(access_token), Some(body(&asked)?)).await.map(drop)
     }
 
     /// Makes an invitation.

@@ -303,7 +303,7 @@ impl Conversation {
                 }
             }
             Change::Entered { account: _, slot } => self.shared.home.enter(*slot),
-            Change::CredentialsRaised { account: _, account_version, device } => {
+            Change::CredentialsRaised { account: _, account_version, device, why: _ } => {
                 self.shared.home.account_version = self.shared.home.account_version.max(*account_version);
                 if let Some((device, version)) = device {
                     let known = self.shared.home.devices.entry(*device).or_default();

@@ -86,7 +86,7 @@ pub fn decide(
         } else {
             vec![Change::Entered { account: require_peer(command)?, slot: *slot }]
         }),
-        Intent::RaiseCredentials { account_version, device } => {
+        Intent::RaiseCredentials { account_version, device, why } => {
             let home = &conversation.shared.home;
             let known = |device| home.devices.get(&device).copied().unwrap_or(0);
             let raises = *account_version > home.account_version
@@ -97,6 +97,7 @@ pub fn decide(
                     account: require_peer(command)?,
                     account_version: *account_version,
                     device: *device,
+                    why: *why,
                 }]
             } else {
                 Vec::new()

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use anser_model::change::CommandKey;
 use anser_model::{
-    AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, DeviceId, Fact, Message,
-    N, Ordinal, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
+    AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, DeviceId, Fact,
+    KickReason, Message, N, Ordinal, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
 };
 use bytes::Bytes;
 use prost::Message as _;
@@ -245,6 +245,8 @@ struct CredentialsRaisedSchema {
     device: u64,
     #[prost(uint64, tag = "4")]
     device_version: u64,
+    #[prost(uint32, tag = "5")]
+    why: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -367,12 +369,13 @@ fn change_schema(change: &Change) -> ChangeSchema {
         Change::Entered { account, slot } => {
             ChangeSchema::Entered(EnteredSchema { account: account.0, slot: u32::from(slot.0) })
         }
-        Change::CredentialsRaised { account, account_version, device } => {
+        Change::CredentialsRaised { account, account_version, device, why } => {
             ChangeSchema::CredentialsRaised(CredentialsRaisedSchema {
                 account: account.0,
                 account_version: *account_version,
                 device: device.map_or(0, |(device, _)| device.0),
                 device_version: device.map_or(0, |(_, version)| version),
+                why: *why as u32,
             })
         }
         Change::Recalled { stands } => ChangeSchema::Recalled(RecalledSchema { stands: encode_fact(stands) }),
@@ -432,6 +435,7 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
             account: AccountId(raised.account),
             account_version: raised.account_version,
             device: (raised.device != 0).then_some((DeviceId(raised.device), raised.device_version)),
+            why: KickReason::from_number(u64::from(raised.why)).unwrap_or_default(),
         },
         ChangeSchema::SlotOpened(_) | ChangeSchema::SlotClosed(_) => {
             return Err(StorageError::Impossible("conversation of a slot's fact"));

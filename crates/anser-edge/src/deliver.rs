@@ -18,9 +18,9 @@ pub trait Table {
 
 /// Tells sessions of these accounts. Credentials that were raised end those below them.
 pub fn deliver(event: &Event, accounts: &[AccountId], shell: &dyn Shell, table: &mut impl Table) {
-    if let Change::CredentialsRaised { account, account_version, device } = event.fact.fact.change {
+    if let Change::CredentialsRaised { account, account_version, device, why } = event.fact.fact.change {
         return table.each_of(account, None, &mut |session| {
-            session.revoke_below(account_version, device, shell);
+            session.revoke_below(account_version, device, why, shell);
         });
     }
     let origin = origin_of(event, shell.terms().edge);

@@ -1,16 +1,20 @@
 //! The `Accounts` port on SQLite.
 
+mod bring;
+mod change;
+mod devices;
+mod keys;
 mod rows;
 
 use std::path::Path;
 
 use anser_core::ports::accounts::{
-    AccountChange, AccountKey, AccountRow, Accounts, AccountsError, DEVICES_PER_ACCOUNT, DeviceRow,
-    FamilyRow, InvitationRow, InvitationRule, NewAccount, NewDevice, NewFamily, OutboxChange, OutboxRow,
-    REVOKED_DEVICE_KEPT_MS, Rotation, TokenHash,
+    AccountChange, AccountKey, AccountRow, Accounts, AccountsError, AddedDevice, Brought, BroughtAccount,
+    DeviceRow, FamilyRow, InvitationRow, InvitationRule, NewAccount, NewDevice, OutboxChange, OutboxRow,
+    Rotation, SecondDevice, TokenHash,
 };
 use anser_core::ports::{PortFuture, StoreError};
-use anser_model::{AccountId, DeviceId, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::sqlite::{Database, Failure, Fault, Schema, counted};
@@ -19,7 +23,8 @@ use crate::sqlite::{Database, Failure, Fault, Schema, counted};
 /// newer entry under the same id.
 const SCHEMA: Schema = Schema {
     file: "accounts.sqlite",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE handle (handle TEXT PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID, STRICT;
         CREATE TABLE account (
             account INTEGER PRIMARY KEY, handle TEXT NOT NULL, name TEXT NOT NULL,
@@ -46,25 +51,52 @@ const SCHEMA: Schema = Schema {
             id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, kind INTEGER NOT NULL,
             device INTEGER NOT NULL, version INTEGER NOT NULL
         ) STRICT;
-    "],
+    ",
+        // Profiles, kinds of devices, why credentials end, API keys, and the system account. A password hash
+        // of no characters stands for none: no password is the one behind it.
+        "
+        ALTER TABLE account ADD COLUMN avatar TEXT NOT NULL DEFAULT '';
+        ALTER TABLE account ADD COLUMN bio TEXT NOT NULL DEFAULT '';
+        ALTER TABLE account ADD COLUMN request BLOB;
+        CREATE INDEX account_admin ON account (account) WHERE admin;
+        ALTER TABLE device ADD COLUMN kind INTEGER NOT NULL DEFAULT 5;
+        ALTER TABLE device ADD COLUMN key TEXT;
+        CREATE UNIQUE INDEX device_by_key ON device (account, key) WHERE key IS NOT NULL;
+        ALTER TABLE outbox ADD COLUMN why INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE api_key (
+            key INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
+            scopes INTEGER NOT NULL, author INTEGER, created_at INTEGER NOT NULL, revoked_at INTEGER
+        ) WITHOUT ROWID, STRICT;
+        INSERT INTO handle (handle, account)
+            SELECT wanted, 1 FROM (
+                SELECT 'system' AS wanted, 1 AS choice UNION ALL SELECT 'anser.system', 2
+                UNION ALL SELECT 'system.' || lower(hex(randomblob(8))), 3
+            )
+            WHERE wanted NOT IN (SELECT handle FROM handle) ORDER BY choice LIMIT 1;
+        INSERT INTO account (account, handle, name, profile_version, credential_version, password_hash,
+            admin, deactivated, created_at)
+            SELECT 1, handle, 'System', 1, 1, '', 0, 0, 0 FROM handle WHERE account = 1;
+    ",
+    ],
 };
 
 const GET_ACCOUNT: &str = "
     SELECT account, handle, name, profile_version, credential_version, password_hash, admin, deactivated,
-        created_at
+        created_at, avatar, bio
     FROM account WHERE account = ?1";
+const GET_HANDLES_AFTER: &str = "SELECT account FROM handle WHERE handle > ?1 ORDER BY handle LIMIT ?2";
 const GET_HANDLE: &str = "SELECT account FROM handle WHERE handle = ?1";
 const GET_DEVICES: &str = "
-    SELECT device, account, name, version, created_at, last_seen_at, revoked_at FROM device
+    SELECT device, account, name, version, created_at, last_seen_at, revoked_at, kind FROM device
     WHERE account = ?1 ORDER BY created_at, device";
 const GET_DEVICE: &str = "
-    SELECT device, account, name, version, created_at, last_seen_at, revoked_at FROM device
+    SELECT device, account, name, version, created_at, last_seen_at, revoked_at, kind FROM device
     WHERE device = ?1";
 const GET_FAMILY: &str = "
     SELECT family, account, device, generation, token, nonce, expires_at FROM family WHERE family = ?1";
 const GET_INVITATION: &str = "
     SELECT hash, author, admin, uses_left, created_at, expires_at FROM invitation WHERE hash = ?1";
-const GET_OUTBOX: &str = "SELECT id, account, kind, device, version FROM outbox ORDER BY id LIMIT ?1";
+const GET_OUTBOX: &str = "SELECT id, account, kind, device, version, why FROM outbox ORDER BY id LIMIT ?1";
 
 const CLAIM_HANDLE: &str = "INSERT INTO handle (handle, account) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const ADD_ACCOUNT: &str = "
@@ -72,21 +104,22 @@ const ADD_ACCOUNT: &str = "
         deactivated, created_at)
     VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, 0, ?6) ON CONFLICT DO NOTHING";
 const ADD_DEVICE: &str = "
-    INSERT INTO device (device, account, name, version, created_at, last_seen_at)
-    VALUES (?1, ?2, ?3, 1, ?4, ?4) ON CONFLICT DO NOTHING";
+    INSERT INTO device (device, account, name, version, created_at, last_seen_at, kind, key)
+    VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
 const ADD_FAMILY: &str = "
     INSERT INTO family (family, account, device, generation, token, expires_at)
     VALUES (?1, ?2, ?3, 0, ?4, ?5) ON CONFLICT DO NOTHING";
 const ADD_INVITATION: &str = "
     INSERT INTO invitation (hash, author, admin, uses_left, created_at, expires_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-const ADD_OUTBOX: &str = "INSERT INTO outbox (account, kind, device, version) VALUES (?1, ?2, ?3, ?4)";
+const ADD_OUTBOX: &str =
+    "INSERT INTO outbox (account, kind, device, version, why) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 const SPEND_INVITATION: &str = "
     UPDATE invitation SET uses_left = uses_left - 1
     WHERE hash = ?1 AND expires_at > ?2 AND (uses_left IS NULL OR uses_left > 0)";
 const REVOKE_DEVICE: &str = "
-    UPDATE device SET revoked_at = ?2, version = version + 1 WHERE device = ?1 AND revoked_at IS NULL";
+    UPDATE device SET revoked_at = ?2, version = version + 1, key = NULL WHERE device = ?1 AND revoked_at IS NULL";
 const SEE_DEVICE: &str = "UPDATE device SET last_seen_at = max(last_seen_at, ?2) WHERE device = ?1";
 const ROTATE: &str = "
     UPDATE family SET generation = generation + 1, token = ?3, nonce = ?4, expires_at = ?5
@@ -187,6 +220,25 @@ impl Accounts for SqliteAccounts {
         })
     }
 
+    fn accounts_after(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> PortFuture<Result<Vec<AccountRow>, AccountsError>> {
+        self.read(move |snapshot| {
+            let mut statement = snapshot.prepare_cached(GET_HANDLES_AFTER)?;
+            // No handle is empty.
+            let after = after.as_deref().unwrap_or("");
+            let mut rows = statement.query(params![after, counted(limit as u64)])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let account = AccountId(row.get::<_, i64>(0)?.cast_unsigned());
+                found.extend(get_account(snapshot, account)?);
+            }
+            Ok(found)
+        })
+    }
+
     fn devices(&self, account: AccountId) -> PortFuture<Result<Vec<DeviceRow>, AccountsError>> {
         self.read(move |snapshot| get_devices(snapshot, account))
     }
@@ -211,20 +263,25 @@ impl Accounts for SqliteAccounts {
         self.write(move |transaction| register(transaction, &new))
     }
 
+    fn bring(&self, accounts: Vec<BroughtAccount>) -> PortFuture<Result<Vec<Brought>, AccountsError>> {
+        self.write(move |transaction| {
+            accounts.iter().map(|account| bring::bring(transaction, account)).collect()
+        })
+    }
+
     fn add_device(
         &self,
         account: AccountId,
         from_credential_version: u64,
         device: NewDevice,
-    ) -> PortFuture<Result<Option<DeviceRow>, AccountsError>> {
+        second: SecondDevice,
+    ) -> PortFuture<Result<AddedDevice, AccountsError>> {
         self.write(move |transaction| {
             let row = get_account(transaction, account)?.ok_or(AccountsError::NotFound)?;
             if row.credential_version != from_credential_version || row.deactivated {
                 return Err(AccountsError::Conflict.into());
             }
-            let evicted = make_room(transaction, account, device.at)?;
-            insert_device(transaction, account, &device)?;
-            Ok(evicted)
+            devices::add(transaction, account, &device, second)
         })
     }
 
@@ -239,7 +296,10 @@ impl Accounts for SqliteAccounts {
             let mut rows = statement.query([device.0.cast_signed()])?;
             let row = rows.next()?.map(rows::device_row).transpose()?;
             let row = row.filter(|row| row.account == account).ok_or(AccountsError::NotFound)?;
-            if row.revoked { Ok(row.version) } else { revoke(transaction, &row, at) }
+            match row.revoked {
+                true => Ok(row.version),
+                false => devices::revoke(transaction, &row, at, KickReason::Revoked),
+            }
         })
     }
 
@@ -248,7 +308,7 @@ impl Accounts for SqliteAccounts {
     }
 
     fn change(&self, account: AccountId, change: AccountChange) -> PortFuture<Result<(), AccountsError>> {
-        self.write(move |transaction| apply(transaction, account, change))
+        self.write(move |transaction| change::apply(transaction, account, change))
     }
 
     fn add_invitations(
@@ -297,76 +357,7 @@ fn register(transaction: &Transaction<'_>, new: &NewAccount) -> Result<(), Refus
     if transaction.prepare_cached(ADD_ACCOUNT)?.execute(values)? == 0 {
         return Err(AccountsError::IdTaken.into());
     }
-    insert_device(transaction, new.account, &new.device)
-}
-
-fn insert_device(
-    transaction: &Transaction<'_>,
-    account: AccountId,
-    device: &NewDevice,
-) -> Result<(), Refusal> {
-    let values =
-        params![device.device.0.cast_signed(), account.0.cast_signed(), device.name, counted(device.at.0)];
-    if transaction.prepare_cached(ADD_DEVICE)?.execute(values)? == 0 {
-        return Err(AccountsError::IdTaken.into());
-    }
-    insert_family(transaction, account, device.device, &device.family)
-}
-
-fn insert_family(
-    transaction: &Transaction<'_>,
-    account: AccountId,
-    device: DeviceId,
-    family: &NewFamily,
-) -> Result<(), Refusal> {
-    let values = params![
-        family.family.cast_signed(),
-        account.0.cast_signed(),
-        device.0.cast_signed(),
-        family.token.0,
-        counted(family.expires_at.0)
-    ];
-    match transaction.prepare_cached(ADD_FAMILY)?.execute(values)? {
-        0 => Err(AccountsError::IdTaken.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Forgets devices that were revoked long ago, and revokes a live one if there are too many.
-fn make_room(
-    transaction: &Transaction<'_>,
-    account: AccountId,
-    at: UnixMillis,
-) -> Result<Option<DeviceRow>, Refusal> {
-    let before = counted(at.minus_ms(REVOKED_DEVICE_KEPT_MS).0);
-    transaction.prepare_cached(DROP_OLD_DEVICES)?.execute((account.0.cast_signed(), before))?;
-    let live = get_devices(transaction, account)?.into_iter().filter(|device| !device.revoked);
-    let live: Vec<DeviceRow> = live.collect();
-    if live.len() < DEVICES_PER_ACCOUNT {
-        return Ok(None);
-    }
-    let oldest = live.into_iter().min_by_key(|device| (device.last_seen_at, device.device));
-    let mut oldest = oldest.expect("there are devices, or there would be room");
-    oldest.version = revoke(transaction, &oldest, at)?;
-    oldest.revoked = true;
-    Ok(Some(oldest))
-}
-
-/// Revokes a live device with its family, tells the outbox and returns its version from now on.
-fn revoke(transaction: &Transaction<'_>, device: &DeviceRow, at: UnixMillis) -> Result<u64, Refusal> {
-    assert!(!device.revoked, "a device is revoked once");
-    let version = device.version + 1;
-    revoke_quietly(transaction, device.device, at)?;
-    tell(transaction, device.account, OutboxChange::DeviceRevoked { device: device.device, version })?;
-    Ok(version)
-}
-
-/// Revokes a device whose tokens the account's own version voids as well.
-fn revoke_quietly(transaction: &Transaction<'_>, device: DeviceId, at: UnixMillis) -> Result<(), Refusal> {
-    let device = device.0.cast_signed();
-    transaction.prepare_cached(REVOKE_DEVICE)?.execute((device, counted(at.0)))?;
-    transaction.prepare_cached(DROP_FAMILY_OF)?.execute([device])?;
-    Ok(())
+    devices::insert(transaction, new.account, &new.device)
 }
 
 fn rotate(transaction: &Transaction<'_>, rotation: &Rotation) -> Result<(), Refusal> {
@@ -390,71 +381,6 @@ fn rotate(transaction: &Transaction<'_>, rotation: &Rotation) -> Result<(), Refu
     Ok(())
 }
 
-fn apply(transaction: &Transaction<'_>, account: AccountId, change: AccountChange) -> Result<(), Refusal> {
-    let row = get_account(transaction, account)?.ok_or(AccountsError::NotFound)?;
-    let id = account.0.cast_signed();
-    match change {
-        AccountChange::Name { from_version, name } => {
-            if row.profile_version != from_version {
-                return Err(AccountsError::Conflict.into());
-            }
-            let version = from_version + 1;
-            transaction.execute(
-                "UPDATE account SET name = ?2, profile_version = ?3 WHERE account = ?1",
-                params![id, name, counted(version)],
-            )?;
-            tell(transaction, account, OutboxChange::ProfileChanged { version })
-        }
-        AccountChange::Password { from_version, password_hash, keep, family, at } => {
-            raise_credentials(transaction, &row, from_version, Some(keep), at)?;
-            transaction.execute(
-                "UPDATE account SET password_hash = ?2 WHERE account = ?1",
-                params![id, password_hash.0],
-            )?;
-            transaction.prepare_cached(DROP_FAMILY_OF)?.execute([keep.0.cast_signed()])?;
-            insert_family(transaction, account, keep, &family)
-        }
-        AccountChange::Deactivated { from_version, deactivated, at } => {
-            raise_credentials(transaction, &row, from_version, None, at)?;
-            transaction.execute(
-                "UPDATE account SET deactivated = ?2 WHERE account = ?1",
-                params![id, deactivated],
-            )?;
-            Ok(())
-        }
-    }
-}
-
-/// Voids all tokens of an account and revokes its devices but for `keep`, which must be live.
-fn raise_credentials(
-    transaction: &Transaction<'_>,
-    row: &AccountRow,
-    from_version: u64,
-    keep: Option<DeviceId>,
-    at: UnixMillis,
-) -> Result<(), Refusal> {
-    if row.credential_version != from_version {
-        return Err(AccountsError::Conflict.into());
-    }
-    let version = from_version + 1;
-    transaction.execute(
-        "UPDATE account SET credential_version = ?2 WHERE account = ?1",
-        params![row.account.0.cast_signed(), counted(version)],
-    )?;
-    let live: Vec<DeviceId> = get_devices(transaction, row.account)?
-        .into_iter()
-        .filter(|device| !device.revoked)
-        .map(|device| device.device)
-        .collect();
-    if keep.is_some_and(|keep| !live.contains(&keep)) {
-        return Err(AccountsError::NotFound.into());
-    }
-    for device in live.into_iter().filter(|&device| Some(device) != keep) {
-        revoke_quietly(transaction, device, at)?;
-    }
-    tell(transaction, row.account, OutboxChange::CredentialChanged { version })
-}
-
 fn add_invitations(
     transaction: &Transaction<'_>,
     invitations: &[InvitationRow],
@@ -462,8 +388,11 @@ fn add_invitations(
 ) -> Result<(), Refusal> {
     match rule {
         InvitationRule::WhileEmpty => {
-            let empty: bool =
-                transaction.query_row("SELECT NOT EXISTS (SELECT 1 FROM account)", [], |row| row.get(0))?;
+            let empty: bool = transaction.query_row(
+                "SELECT NOT EXISTS (SELECT 1 FROM account WHERE account <> 1)",
+                [],
+                |row| row.get(0),
+            )?;
             if !empty {
                 return Err(AccountsError::Conflict.into());
             }
@@ -503,8 +432,8 @@ fn add_invitations(
 }
 
 fn tell(transaction: &Transaction<'_>, account: AccountId, change: OutboxChange) -> Result<(), Refusal> {
-    let (kind, device, version) = rows::outbox_columns(change);
-    let values = (account.0.cast_signed(), kind, device.0.cast_signed(), counted(version));
+    let (kind, device, version, why) = rows::outbox_columns(change);
+    let values = (account.0.cast_signed(), kind, device.0.cast_signed(), counted(version), why as i64);
     transaction.prepare_cached(ADD_OUTBOX)?.execute(values)?;
     Ok(())
 }
@@ -530,7 +459,11 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
 
+    use anser_core::ports::accounts::DeviceKind;
     use anser_core::ports::accounts_conformance::{AccountsFactory, check_accounts};
+    use anser_core::ports::keys::ApiKeys;
+    use anser_core::ports::keys_conformance::{KeysFactory, check_keys};
+    use anser_core::ports::log_conformance::block_on;
 
     use super::*;
 
@@ -553,12 +486,84 @@ mod tests {
         });
     }
 
+    impl KeysFactory for Folder {
+        fn open(&self) -> Arc<dyn ApiKeys> {
+            Arc::new(SqliteAccounts::open(&self.0).unwrap())
+        }
+    }
+
+    #[test]
+    fn keys_conform() {
+        let mut folders = Vec::new();
+        check_keys(&mut || {
+            let folder = tempfile::tempdir().unwrap();
+            let factory = Folder(folder.path().to_owned());
+            folders.push(folder);
+            Box::new(factory)
+        });
+    }
+
+    /// A folder of the first version, with these people in it.
+    fn old_folder(handles: &[&'static str]) -> tempfile::TempDir {
+        const FIRST: Schema = Schema { file: SCHEMA.file, steps: &[SCHEMA.steps[0]] };
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), &FIRST).unwrap();
+        for (number, handle) in (10..).zip(handles.iter().copied()) {
+            let write = database.write(move |transaction| {
+                transaction.execute("INSERT INTO handle VALUES (?1, ?2)", (handle, number))?;
+                transaction.execute(
+                    "INSERT INTO account VALUES (?1, ?2, 'Old', 3, 2, '$argon2id$x', 1, 0, 77)",
+                    (number, handle),
+                )?;
+                let device = "INSERT INTO device VALUES (?1, ?1, 'old device', 1, 5, 6, NULL)";
+                transaction.execute(device, [number])?;
+                transaction.execute("INSERT INTO outbox VALUES (NULL, ?1, 3, 0, 2)", [number])?;
+                Ok::<_, Refusal>(())
+            });
+            block_on(write).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_folder_of_the_first_version_is_taken_along() {
+        let folder = old_folder(&["ann", "system", "anser.system"]);
+        for _ in 0..2 {
+            let accounts = SqliteAccounts::open(folder.path()).unwrap();
+            let keys = vec![AccountKey::Handle("ann".into()), AccountKey::Id(AccountId::SYSTEM)];
+            let rows = block_on(accounts.accounts(keys)).unwrap();
+            let ann = rows[0].as_ref().unwrap();
+            assert_eq!((ann.name.as_str(), ann.avatar.as_str(), ann.bio.as_str()), ("Old", "", ""));
+            assert_eq!((ann.profile_version, ann.credential_version, ann.admin), (3, 2, true));
+            assert!(ann.password_hash.is_some());
+            let system = rows[1].as_ref().unwrap();
+            assert!(system.handle.starts_with("system.") && system.handle.len() == 23, "{}", system.handle);
+            assert_eq!((&system.password_hash, system.admin), (&None, false));
+            let device = block_on(accounts.devices(ann.account)).unwrap().remove(0);
+            assert_eq!((device.kind, device.revoked), (DeviceKind::Terminal, false));
+            let told = block_on(accounts.take_outbox(1)).unwrap().remove(0);
+            let change = OutboxChange::CredentialChanged { version: 2, why: KickReason::Revoked };
+            assert_eq!((told.account, told.change), (ann.account, change));
+        }
+    }
+
+    #[test]
+    fn the_system_account_takes_the_name_that_is_free() {
+        for (taken, handle) in [(&["ann"][..], "system"), (&["system"], "anser.system")] {
+            let folder = old_folder(taken);
+            let accounts = SqliteAccounts::open(folder.path()).unwrap();
+            let found = block_on(accounts.accounts(vec![AccountKey::Handle(handle.into())])).unwrap();
+            assert_eq!(found[0].as_ref().map(|row| row.account), Some(AccountId::SYSTEM), "{handle}");
+        }
+    }
+
     #[test]
     fn no_query_walks_through_everything() {
         let folder = tempfile::tempdir().unwrap();
         let queries = [
             GET_ACCOUNT,
             GET_HANDLE,
+            GET_HANDLES_AFTER,
             GET_DEVICES,
             GET_DEVICE,
             GET_FAMILY,
@@ -570,6 +575,11 @@ mod tests {
             DROP_FAMILY_OF,
             DROP_OLD_DEVICES,
             DROP_OUTBOX,
+            bring::GET_REQUEST,
+            devices::GET_BY_KEY,
+            devices::RENEW,
+            keys::GET_KEY,
+            keys::REVOKE_KEY,
         ];
         crate::sqlite::tests::assert_searches(folder.path(), &SCHEMA, &queries);
     }

@@ -332,7 +332,33 @@ pub enum Change {
         account_version: u64,
         /// Tokens of this device with a smaller device version are void, if one is named.
         device: Option<(DeviceId, u64)>,
+        /// Why, as live connections are told.
+        why: KickReason,
     },
+}
+
+/// Why credentials end before their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KickReason {
+    /// Somebody signed the device out, or changed the password.
+    #[default]
+    Revoked = 0,
+    /// Another device took its place.
+    Replaced = 1,
+    /// The account was deactivated.
+    Deactivated = 2,
+}
+
+impl KickReason {
+    /// The reason behind its number as stored.
+    pub fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(KickReason::Revoked),
+            1 => Some(KickReason::Replaced),
+            2 => Some(KickReason::Deactivated),
+            _ => None,
+        }
+    }
 }
 
 impl Change {

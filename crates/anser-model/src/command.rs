@@ -1,6 +1,6 @@
 //! Commands: what somebody wants, validated in shape, not yet decided.
 
-use crate::change::{Message, Role};
+use crate::change::{KickReason, Message, Role};
 use crate::client_id::ClientId;
 use crate::ids::{AccountId, ConversationId, DeviceId, Seq, Slot, SlotKey, Timeline};
 
@@ -97,6 +97,8 @@ pub enum Intent {
         account_version: u64,
         /// One device's version from now on.
         device: Option<(DeviceId, u64)>,
+        /// Why, as live connections are told.
+        why: KickReason,
     },
 }
 
@@ -117,9 +119,9 @@ impl Intent {
             Intent::SetRole { member, role } => canonical.tag(7).number(member.0).number(*role as u64),
             Intent::Rename(title) => canonical.tag(8).bytes(title.as_bytes()),
             Intent::Enter(slot) => canonical.tag(9).number(u64::from(slot.0)),
-            Intent::RaiseCredentials { account_version, device } => {
+            Intent::RaiseCredentials { account_version, device, why } => {
                 let (device, version) = device.map_or((0, 0), |(device, version)| (device.0, version));
-                canonical.tag(10).number(*account_version).number(device).number(version)
+                canonical.tag(10).number(*account_version).number(device).number(version).number(*why as u64)
             }
             Intent::Recall { seq, timeline } => canonical.tag(11).number(seq.0).number(timeline.0),
             Intent::Edit { seq, timeline, message } => {

@@ -34,6 +34,12 @@ macro_rules! number_id {
     };
 }
 
+impl AccountId {
+    /// The account in whose name application servers speak. It is there from the first start on, and nobody
+    /// signs in with it.
+    pub const SYSTEM: AccountId = AccountId(1);
+}
+
 number_id!(
     /// A person or a bot. Never used again after its deletion; 0 is nobody.
     AccountId

@@ -15,8 +15,8 @@ pub mod unread;
 pub mod visible;
 
 pub use change::{
-    Change, ConversationFact, ConversationKind, Edits, Fact, Message, Rewrite, Rewritten, Role, SlotFact,
-    Version,
+    Change, ConversationFact, ConversationKind, Edits, Fact, KickReason, Message, Rewrite, Rewritten, Role,
+    SlotFact, Version,
 };
 pub use client_id::ClientId;
 pub use command::{Actor, Command, Intent};

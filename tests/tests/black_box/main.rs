@@ -1,5 +1,6 @@
 //! Black-box scenarios: the real binary, real sockets, and a folder of its own for each scenario.
 
+mod accounts;
 mod bad_frames;
 mod bad_values;
 mod credentials;

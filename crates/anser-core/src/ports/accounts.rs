@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use anser_model::{AccountId, DeviceId, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 
 use super::{PortFuture, StoreError};
 
@@ -45,12 +45,16 @@ pub struct AccountRow {
     pub handle: String,
     /// What people see.
     pub name: String,
-    /// Grows with every change of the profile.
+    /// What clients show as its picture; empty: nothing.
+    pub avatar: String,
+    /// What it says of itself; empty: nothing.
+    pub bio: String,
+    /// Grows with every change of what others see.
     pub profile_version: u64,
     /// Grows with every change that voids all tokens.
     pub credential_version: u64,
-    /// What a password is checked against.
-    pub password_hash: PasswordHash,
+    /// What a password is checked against; without it none is right.
+    pub password_hash: Option<PasswordHash>,
     /// Whether it runs the installation.
     pub admin: bool,
     /// Whether it may no longer sign in.
@@ -78,6 +82,63 @@ pub struct NewAccount {
     pub invitation: Option<TokenHash>,
 }
 
+/// What a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceKind {
+    /// A phone.
+    Phone,
+    /// A tablet.
+    Tablet,
+    /// A program on a computer.
+    Desktop,
+    /// A browser.
+    Web,
+    /// A terminal, and whatever does not say what it is.
+    #[default]
+    Terminal,
+    /// A program that speaks by itself.
+    Bot,
+}
+
+impl DeviceKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [DeviceKind; 6] = [
+        DeviceKind::Phone,
+        DeviceKind::Tablet,
+        DeviceKind::Desktop,
+        DeviceKind::Web,
+        DeviceKind::Terminal,
+        DeviceKind::Bot,
+    ];
+
+    /// Its name in requests and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeviceKind::Phone => "phone",
+            DeviceKind::Tablet => "tablet",
+            DeviceKind::Desktop => "desktop",
+            DeviceKind::Web => "web",
+            DeviceKind::Terminal => "terminal",
+            DeviceKind::Bot => "bot",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// What becomes of a live device when another one of the same kind signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecondDevice {
+    /// Both stay.
+    #[default]
+    Allow,
+    /// The older one is revoked.
+    Replace,
+}
+
 /// One installation of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRow {
@@ -87,6 +148,8 @@ pub struct DeviceRow {
     pub account: AccountId,
     /// What its owner calls it.
     pub name: String,
+    /// What it is.
+    pub kind: DeviceKind,
     /// Grows with its revocation: tokens with a smaller one are void.
     pub version: u64,
     /// When it signed in.
@@ -104,10 +167,58 @@ pub struct NewDevice {
     pub device: DeviceId,
     /// What its owner calls it.
     pub name: String,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// By what an application server knows it: it is the live device of the account that has this key, if
+    /// there is one.
+    pub key: Option<String>,
     /// When.
     pub at: UnixMillis,
     /// Its refresh tokens.
     pub family: NewFamily,
+}
+
+/// What became of a device that signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedDevice {
+    /// Its id: that of the live device with its key, if there is one.
+    pub device: DeviceId,
+    /// Its version.
+    pub version: u64,
+    /// Those that made room for it, revoked.
+    pub ended: Vec<DeviceRow>,
+}
+
+/// An account that is brought from elsewhere, without a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BroughtAccount {
+    /// Its random id, if it is new.
+    pub account: AccountId,
+    /// Its handle, case-folded.
+    pub handle: String,
+    /// What people see.
+    pub name: String,
+    /// What clients show as its picture.
+    pub avatar: String,
+    /// What it says of itself.
+    pub bio: String,
+    /// Its password, if it is to sign in with one.
+    pub password_hash: Option<PasswordHash>,
+    /// Hash of all that was asked: by it a repetition is known.
+    pub request: TokenHash,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// What became of an account that was brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// It was made.
+    Made(AccountId),
+    /// The same was asked before, and made this one.
+    Known(AccountId),
+    /// Somebody has, or had, the handle, and it was not the same that was asked for.
+    Taken,
 }
 
 /// The first token of a family.
@@ -200,12 +311,16 @@ pub enum AccountKey {
 /// A change of one account, with the version that it was decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountChange {
-    /// Another name. The profile version grows.
-    Name {
+    /// Another profile. The profile version grows.
+    Profile {
         /// The profile version that was read.
         from_version: u64,
         /// What people see from now on.
         name: String,
+        /// What clients show as its picture.
+        avatar: String,
+        /// What it says of itself.
+        bio: String,
     },
     /// Another password. The credential version grows, every device but one is revoked, and that one
     /// starts another family.
@@ -221,7 +336,23 @@ pub enum AccountChange {
         /// When.
         at: UnixMillis,
     },
-    /// May sign in no longer, or again. The credential version grows, and every device is revoked.
+    /// Another password, given by somebody else. The credential version grows, every device is revoked.
+    PasswordReset {
+        /// The credential version that was read.
+        from_version: u64,
+        /// The new password.
+        password_hash: PasswordHash,
+        /// When.
+        at: UnixMillis,
+    },
+    /// Runs the installation from now on, or no longer. [`AccountsError::LastAdmin`] where nobody else
+    /// would. Nothing changes where it is so already.
+    Admin {
+        /// Whether it does.
+        admin: bool,
+    },
+    /// May sign in no longer, or again. Both versions grow, and every device is revoked.
+    /// [`AccountsError::LastAdmin`] where nobody would be left who runs the installation.
     Deactivated {
         /// The credential version that was read.
         from_version: u64,
@@ -246,11 +377,15 @@ pub enum OutboxChange {
         device: DeviceId,
         /// Its version from now on.
         version: u64,
+        /// Why.
+        why: KickReason,
     },
     /// Tokens of the account below the version are void.
     CredentialChanged {
         /// Its version from now on.
         version: u64,
+        /// Why.
+        why: KickReason,
     },
 }
 
@@ -265,10 +400,18 @@ pub struct OutboxRow {
     pub change: OutboxChange,
 }
 
-/// The accounts of an installation.
+/// The accounts of an installation. [`AccountId::SYSTEM`] is there from the beginning, without a password,
+/// under the handle "system" where nobody had taken that before.
 pub trait Accounts: Send + Sync {
     /// Accounts in the order asked for.
     fn accounts(&self, keys: Vec<AccountKey>) -> PortFuture<Result<Vec<Option<AccountRow>>, AccountsError>>;
+
+    /// Accounts by handle, those after `after` in the order of handles.
+    fn accounts_after(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> PortFuture<Result<Vec<AccountRow>, AccountsError>>;
 
     /// The devices of an account, revoked ones included, oldest first.
     fn devices(&self, account: AccountId) -> PortFuture<Result<Vec<DeviceRow>, AccountsError>>;
@@ -283,14 +426,20 @@ pub trait Accounts: Send + Sync {
     /// account, and its device's, begin at 1.
     fn register(&self, account: NewAccount) -> PortFuture<Result<(), AccountsError>>;
 
-    /// Adds a device, if the credential version is still the one that the password was checked
-    /// against. Above [`DEVICES_PER_ACCOUNT`] the one seen least recently is revoked; returns it.
+    /// Makes accounts without a device, one outcome for each, all in one transaction. `IdTaken`: nothing
+    /// was done.
+    fn bring(&self, accounts: Vec<BroughtAccount>) -> PortFuture<Result<Vec<Brought>, AccountsError>>;
+
+    /// Adds a device, if the credential version is still the one that the password was checked against.
+    /// Above [`DEVICES_PER_ACCOUNT`] the one seen least recently is revoked, and by `second` live ones of
+    /// the same kind are. A live device with its key takes the name, the kind and the family instead.
     fn add_device(
         &self,
         account: AccountId,
         from_credential_version: u64,
         device: NewDevice,
-    ) -> PortFuture<Result<Option<DeviceRow>, AccountsError>>;
+        second: SecondDevice,
+    ) -> PortFuture<Result<AddedDevice, AccountsError>>;
 
     /// Revokes a device with its family and returns its version from now on. May be repeated.
     fn revoke_device(
@@ -335,6 +484,9 @@ pub enum AccountsError {
     /// There is no such account, device or family.
     #[error("there is no such row")]
     NotFound,
+    /// Nobody else runs the installation.
+    #[error("nobody else runs the installation")]
+    LastAdmin,
     /// Something changed since it was read, or a rule does not hold: read again and decide afresh.
     #[error("the row has changed in the meantime")]
     Conflict,

@@ -1,13 +1,15 @@
 //! What every [`Accounts`] must do, as a suite that each adapter runs against itself.
 
+mod administered;
+
 use std::sync::Arc;
 
-use anser_model::{AccountId, DeviceId, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 
 use super::accounts::{
-    AccountChange, AccountKey, AccountRow, Accounts, AccountsError, DEVICES_PER_ACCOUNT, DeviceRow,
-    InvitationRow, InvitationRule, NewAccount, NewDevice, NewFamily, OutboxChange, OutboxRow, PasswordHash,
-    REVOKED_DEVICE_KEPT_MS, Rotation, TokenHash,
+    AccountChange, AccountKey, AccountRow, Accounts, AccountsError, DEVICES_PER_ACCOUNT, DeviceKind,
+    DeviceRow, InvitationRow, InvitationRule, NewAccount, NewDevice, NewFamily, OutboxChange, OutboxRow,
+    PasswordHash, REVOKED_DEVICE_KEPT_MS, Rotation, SecondDevice, TokenHash,
 };
 use super::log_conformance::block_on;
 
@@ -33,13 +35,14 @@ pub fn check_accounts(fresh: &mut dyn FnMut() -> Box<dyn AccountsFactory>) {
     a_revocation_may_be_repeated(&*fresh());
     a_family_moves_on_only_from_where_it_is(&*fresh());
     another_password_leaves_one_device(&*fresh());
-    a_name_changes_by_version(&*fresh());
+    a_profile_changes_by_version(&*fresh());
     a_deactivated_account_lets_nobody_in(&*fresh());
     the_outbox_keeps_what_was_not_acknowledged(&*fresh());
+    administered::check(fresh);
 }
 
 const ME: AccountId = AccountId(u64::MAX >> 1);
-const YOU: AccountId = AccountId(1);
+const YOU: AccountId = AccountId(2);
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 const LATER: UnixMillis = UnixMillis(NOW.0 + 1_000);
 
@@ -60,7 +63,14 @@ fn family(number: u64) -> NewFamily {
 
 /// A device whose family has the same number.
 fn device(number: u64, at: UnixMillis) -> NewDevice {
-    NewDevice { device: DeviceId(number), name: format!("device {number}"), at, family: family(number) }
+    NewDevice {
+        device: DeviceId(number),
+        name: format!("device {number}"),
+        kind: DeviceKind::Phone,
+        key: None,
+        at,
+        family: family(number),
+    }
 }
 
 fn person(account: AccountId, handle: &str, first_device: u64) -> NewAccount {
@@ -116,8 +126,21 @@ fn told(accounts: &dyn Accounts) -> Vec<(AccountId, OutboxChange)> {
     outbox(accounts).into_iter().map(|row| (row.account, row.change)).collect()
 }
 
-fn add_device(accounts: &dyn Accounts, device: NewDevice) -> Result<Option<DeviceRow>, AccountsError> {
-    block_on(accounts.add_device(ME, me(accounts).credential_version, device))
+fn add_device(accounts: &dyn Accounts, device: NewDevice) -> Result<Vec<DeviceRow>, AccountsError> {
+    add_device_at(accounts, ME, me(accounts).credential_version, device)
+}
+
+/// Adds a device that is none yet, and returns those that made room.
+fn add_device_at(
+    accounts: &dyn Accounts,
+    account: AccountId,
+    from_version: u64,
+    device: NewDevice,
+) -> Result<Vec<DeviceRow>, AccountsError> {
+    let id = device.device;
+    let added = block_on(accounts.add_device(account, from_version, device, SecondDevice::Allow))?;
+    assert_eq!((added.device, added.version), (id, 1));
+    Ok(added.ended)
 }
 
 fn a_registered_account_is_found_by_id_and_handle(factory: &dyn AccountsFactory) {
@@ -131,7 +154,9 @@ fn a_registered_account_is_found_by_id_and_handle(factory: &dyn AccountsFactory)
         name: new.name,
         profile_version: 1,
         credential_version: 1,
-        password_hash: new.password_hash,
+        avatar: String::new(),
+        bio: String::new(),
+        password_hash: Some(new.password_hash),
         admin: new.admin,
         deactivated: false,
         created_at: NOW,
@@ -149,6 +174,7 @@ fn a_registered_account_is_found_by_id_and_handle(factory: &dyn AccountsFactory)
         device: DeviceId(1),
         account: ME,
         name: "device 1".into(),
+        kind: DeviceKind::Phone,
         version: 1,
         created_at: NOW,
         last_seen_at: NOW,
@@ -239,11 +265,11 @@ fn an_author_has_a_limit_of_live_invitations(factory: &dyn AccountsFactory) {
 
 fn a_device_is_added_under_the_version_that_was_checked(factory: &dyn AccountsFactory) {
     let accounts = with_me(factory);
-    assert_eq!(block_on(accounts.add_device(ME, 1, device(2, LATER))), Ok(None));
-    assert_eq!(block_on(accounts.add_device(ME, 2, device(3, LATER))), Err(AccountsError::Conflict));
-    assert_eq!(block_on(accounts.add_device(ME, 0, device(3, LATER))), Err(AccountsError::Conflict));
-    assert_eq!(block_on(accounts.add_device(YOU, 1, device(3, LATER))), Err(AccountsError::NotFound));
-    assert_eq!(block_on(accounts.add_device(ME, 1, device(1, LATER))), Err(AccountsError::IdTaken));
+    assert_eq!(add_device_at(&*accounts, ME, 1, device(2, LATER)), Ok(vec![]));
+    assert_eq!(add_device_at(&*accounts, ME, 2, device(3, LATER)), Err(AccountsError::Conflict));
+    assert_eq!(add_device_at(&*accounts, ME, 0, device(3, LATER)), Err(AccountsError::Conflict));
+    assert_eq!(add_device_at(&*accounts, YOU, 1, device(3, LATER)), Err(AccountsError::NotFound));
+    assert_eq!(add_device_at(&*accounts, ME, 1, device(1, LATER)), Err(AccountsError::IdTaken));
     assert_eq!(live(&*accounts), [1, 2], "oldest first");
     assert!(has_family(&*accounts, 2) && !has_family(&*accounts, 3));
 }
@@ -252,7 +278,7 @@ fn too_many_devices_push_out_the_one_seen_least_recently(factory: &dyn AccountsF
     let accounts = with_me(factory);
     let many = DEVICES_PER_ACCOUNT as u64;
     for number in 2..=many {
-        assert_eq!(add_device(&*accounts, device(number, NOW.plus_ms(number))), Ok(None));
+        assert_eq!(add_device(&*accounts, device(number, NOW.plus_ms(number))), Ok(vec![]));
     }
     let seen = Rotation {
         family: 1,
@@ -263,11 +289,11 @@ fn too_many_devices_push_out_the_one_seen_least_recently(factory: &dyn AccountsF
         expires_at: LATER,
     };
     assert_eq!(block_on(accounts.rotate(seen)), Ok(()));
-    let evicted = add_device(&*accounts, device(many + 1, LATER)).expect("added").expect("one too many");
+    let evicted = add_device(&*accounts, device(many + 1, LATER)).expect("added").remove(0);
     assert_eq!((evicted.device, evicted.version, evicted.revoked), (DeviceId(2), 2, true));
     assert_eq!(live(&*accounts).len(), DEVICES_PER_ACCOUNT);
     assert!(!has_family(&*accounts, 2));
-    let change = OutboxChange::DeviceRevoked { device: DeviceId(2), version: 2 };
+    let change = OutboxChange::DeviceRevoked { device: DeviceId(2), version: 2, why: KickReason::Replaced };
     assert_eq!(told(&*accounts), [(ME, change)]);
     // Rows of devices that were revoked long ago go when another one signs in.
     let much_later = LATER.plus_ms(REVOKED_DEVICE_KEPT_MS + 1);
@@ -287,7 +313,7 @@ fn a_revocation_may_be_repeated(factory: &dyn AccountsFactory) {
     assert!(!has_family(&*accounts, 1) && has_family(&*accounts, 2));
     let device = devices(&*accounts).remove(0);
     assert_eq!((device.version, device.revoked), (2, true));
-    let change = OutboxChange::DeviceRevoked { device: DeviceId(1), version: 2 };
+    let change = OutboxChange::DeviceRevoked { device: DeviceId(1), version: 2, why: KickReason::Revoked };
     assert!(told(&*accounts).iter().all(|told| *told == (ME, change)));
     assert!(!told(&*accounts).is_empty());
 }
@@ -320,7 +346,7 @@ fn a_family_moves_on_only_from_where_it_is(factory: &dyn AccountsFactory) {
 fn another_password_leaves_one_device(factory: &dyn AccountsFactory) {
     let accounts = with_me(factory);
     for number in [2, 3] {
-        assert_eq!(add_device(&*accounts, device(number, LATER)), Ok(None));
+        assert_eq!(add_device(&*accounts, device(number, LATER)), Ok(vec![]));
     }
     assert_eq!(block_on(accounts.register(person(YOU, "you", 70))), Ok(()));
     let change = |from_version, keep, family_number| AccountChange::Password {
@@ -340,19 +366,24 @@ fn another_password_leaves_one_device(factory: &dyn AccountsFactory) {
     assert_eq!(apply(change(1, 2, 50)), Ok(()));
     assert_eq!(apply(change(1, 2, 51)), Err(AccountsError::Conflict), "only once");
     let row = me(&*accounts);
-    assert_eq!((row.credential_version, row.password_hash), (2, password(50)));
+    assert_eq!((row.credential_version, row.password_hash), (2, Some(password(50))));
     assert_eq!(live(&*accounts), [2]);
     let families = [1, 2, 3, 50].map(|number| has_family(&*accounts, number));
     assert_eq!(families, [false, false, false, true]);
     let told = told(&*accounts);
-    assert!(told.contains(&(ME, OutboxChange::CredentialChanged { version: 2 })), "{told:?}");
-    assert_eq!(block_on(accounts.add_device(ME, 1, device(4, LATER))), Err(AccountsError::Conflict));
+    assert!(
+        told.contains(&(ME, OutboxChange::CredentialChanged { version: 2, why: KickReason::Revoked })),
+        "{told:?}"
+    );
+    assert_eq!(add_device_at(&*accounts, ME, 1, device(4, LATER)), Err(AccountsError::Conflict));
 }
 
-fn a_name_changes_by_version(factory: &dyn AccountsFactory) {
+fn a_profile_changes_by_version(factory: &dyn AccountsFactory) {
     let accounts = with_me(factory);
     let rename = |account, from_version, name: &str| {
-        block_on(accounts.change(account, AccountChange::Name { from_version, name: name.into() }))
+        let (avatar, bio) = (format!("{name}.png"), format!("I am {name}"));
+        let change = AccountChange::Profile { from_version, name: name.into(), avatar, bio };
+        block_on(accounts.change(account, change))
     };
     assert_eq!(rename(ME, 1, "first"), Ok(()));
     assert_eq!(rename(ME, 1, "second"), Err(AccountsError::Conflict));
@@ -360,6 +391,7 @@ fn a_name_changes_by_version(factory: &dyn AccountsFactory) {
     assert_eq!(rename(ME, 2, "third"), Ok(()));
     let row = me(&*accounts);
     assert_eq!((row.name.as_str(), row.profile_version, row.credential_version), ("third", 3, 1));
+    assert_eq!((row.avatar.as_str(), row.bio.as_str()), ("third.png", "I am third"));
     let change = |version| (ME, OutboxChange::ProfileChanged { version });
     assert_eq!(told(&*accounts), [change(2), change(3)]);
 }
@@ -378,15 +410,22 @@ fn a_deactivated_account_lets_nobody_in(factory: &dyn AccountsFactory) {
     assert!(!has_family(&*accounts, 1));
     assert_eq!(add_device(&*accounts, device(2, LATER)), Err(AccountsError::Conflict));
     assert_eq!(apply(2, false), Ok(()));
-    assert_eq!(add_device(&*accounts, device(2, LATER)), Ok(None));
-    let change = |version| (ME, OutboxChange::CredentialChanged { version });
-    assert_eq!(told(&*accounts), [change(2), change(3)]);
+    assert_eq!(add_device(&*accounts, device(2, LATER)), Ok(vec![]));
+    let ended = |version| OutboxChange::CredentialChanged { version, why: KickReason::Deactivated };
+    let shown = |version| OutboxChange::ProfileChanged { version };
+    let expected = [ended(2), shown(2), ended(3), shown(3)].map(|change| (ME, change));
+    assert_eq!(told(&*accounts), expected);
 }
 
 fn the_outbox_keeps_what_was_not_acknowledged(factory: &dyn AccountsFactory) {
     let accounts = with_me(factory);
     let rename = |accounts: &dyn Accounts, from_version| {
-        let change = AccountChange::Name { from_version, name: "x".into() };
+        let change = AccountChange::Profile {
+            from_version,
+            name: "x".into(),
+            avatar: String::new(),
+            bio: String::new(),
+        };
         assert_eq!(block_on(accounts.change(ME, change)), Ok(()));
     };
     (1..=5).for_each(|version| rename(&*accounts, version));

@@ -13,6 +13,8 @@ pub mod history;
 pub mod history_conformance;
 pub mod index;
 pub mod index_conformance;
+pub mod keys;
+pub mod keys_conformance;
 pub mod log;
 pub mod log_conformance;
 pub mod random;

@@ -45,6 +45,7 @@ fn one_of_each_of_version_1() -> Vec<Change> {
             account: AccountId(2),
             account_version: 3,
             device: Some((DeviceId(7), 4)),
+            why: KickReason::Revoked,
         },
     ]
 }

@@ -1,5 +1,6 @@
 //! The slot engine against a naive reading of its own log, under every order and fate of its effects.
 
+mod credentials;
 mod edit;
 mod recall;
 mod scene;

@@ -19,7 +19,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use anser_core::engine::{Answer, ReplyTo};
-use anser_model::{AccountId, Actor, DeviceId, N, Refusal, Slot, UnixMillis, planted};
+use anser_model::{AccountId, Actor, DeviceId, KickReason, N, Refusal, Slot, UnixMillis, planted};
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
@@ -146,6 +146,7 @@ impl Session {
         &mut self,
         account_version: u64,
         device: Option<(DeviceId, u64)>,
+        why: KickReason,
         framing: &dyn Framing,
     ) {
         let void = self.attached.as_ref().is_some_and(|attached| {
@@ -155,8 +156,14 @@ impl Session {
                 })
         });
         if void {
-            let why = "the device was signed out, or its credentials were changed";
-            let kicked = v1::Kicked { code: ErrorCode::Revoked.as_str().into(), message: why.into() };
+            let (code, message) = match why {
+                KickReason::Revoked => {
+                    (ErrorCode::Revoked, "the device was signed out, or its credentials were changed")
+                }
+                KickReason::Replaced => (ErrorCode::Replaced, "another device has signed in, in place of it"),
+                KickReason::Deactivated => (ErrorCode::Deactivated, "this account was deactivated"),
+            };
+            let kicked = v1::Kicked { code: code.as_str().into(), message: message.into() };
             let frame = v1::server_frame::Frame::Kicked(kicked);
             self.push_frame(&v1::ServerFrame { frame: Some(frame) }, framing);
             self.close(framing.close());

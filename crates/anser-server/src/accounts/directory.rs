@@ -23,13 +23,27 @@ pub struct Profile {
     pub handle: String,
     /// Its name.
     pub name: String,
+    /// What clients show as its picture; empty: nothing.
+    pub avatar: String,
+    /// What it says of itself; empty: nothing.
+    pub bio: String,
+    /// Whether it can no longer sign in: what is sent to it nobody reads.
+    pub deactivated: bool,
     /// Grows with every change.
     pub version: u64,
 }
 
 impl From<AccountRow> for Profile {
     fn from(row: AccountRow) -> Self {
-        Profile { account: row.account, handle: row.handle, name: row.name, version: row.profile_version }
+        Profile {
+            account: row.account,
+            handle: row.handle,
+            name: row.name,
+            avatar: row.avatar,
+            bio: row.bio,
+            deactivated: row.deactivated,
+            version: row.profile_version,
+        }
     }
 }
 
@@ -120,7 +134,7 @@ mod tests {
     async fn profiles_come_in_the_order_asked_for() {
         let bench = Bench::open();
         let (a, b) = (bench.register("alice").await, bench.register("bob").await);
-        let profiles = bench.service.profiles(vec![b.account, AccountId(1), a.account]).await.unwrap();
+        let profiles = bench.service.profiles(vec![b.account, AccountId(12), a.account]).await.unwrap();
         let handles: Vec<_> = profiles.iter().map(|p| p.as_ref().map(|p| p.handle.as_str())).collect();
         assert_eq!(handles, [Some("bob"), None, Some("alice")]);
         let many = vec![a.account; PROFILES_PER_CALL + 1];

@@ -55,6 +55,18 @@ pub enum AccessError {
     /// The token was ended before its time.
     #[error("this device was signed out, or the account's credentials were changed")]
     Revoked,
+    /// Known, but not for this asker to do.
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    /// The handle was imported before, with other content, or belongs to somebody who came in otherwise.
+    #[error("this handle is taken by another account, or was imported before with other content")]
+    AlreadyExists,
+    /// There are as many API keys in force as there may be.
+    #[error("{limit} API keys are in force, more are not allowed: revoke one first")]
+    TooManyKeys {
+        /// How many are allowed.
+        limit: usize,
+    },
     /// No such thing, or none that the asker may know of.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -100,6 +112,9 @@ impl AccessError {
             AccessError::TooManyInvitations { .. } => ErrorCode::TooManyInvitations,
             AccessError::Unauthenticated => ErrorCode::Unauthenticated,
             AccessError::Revoked => ErrorCode::Revoked,
+            AccessError::NotAllowed(_) => ErrorCode::NotAllowed,
+            AccessError::AlreadyExists => ErrorCode::AlreadyExists,
+            AccessError::TooManyKeys { .. } => ErrorCode::TooManyKeys,
             AccessError::NotFound(_) => ErrorCode::NotFound,
             AccessError::RateLimited { .. } => ErrorCode::RateLimited,
             AccessError::Overloaded => ErrorCode::Overloaded,
@@ -139,6 +154,9 @@ impl From<AccountsError> for AccessError {
             AccountsError::HandleTaken => AccessError::HandleTaken,
             AccountsError::InvitationSpent => AccessError::InvitationSpent,
             AccountsError::NotFound => AccessError::NotFound("account"),
+            AccountsError::LastAdmin => AccessError::NotAllowed(
+                "nobody else runs the installation: make somebody else an administrator first",
+            ),
             // Somebody changed the same row just now; a second look decides.
             AccountsError::Conflict => AccessError::Unavailable,
             AccountsError::IdTaken => {

@@ -1,7 +1,7 @@
 //! How accounts talk to the homes of accounts, which know the credentials in use.
 
 use anser_core::ports::PortFuture;
-use anser_model::{AccountId, DeviceId};
+use anser_model::{AccountId, DeviceId, KickReason};
 
 /// Which credentials of an account are still good, as its home knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,12 +25,13 @@ pub trait Home: Send + Sync {
     /// Voids the account's tokens below `account_version`, and those of one device below its version.
     /// The largest version wins, so a smaller one than is in force changes nothing. Durable, and in
     /// force for every later [`Home::credentials`], when it resolves with `Ok`; live connections with
-    /// such tokens end.
+    /// such tokens end, and are told why.
     fn raise_credentials(
         &self,
         account: AccountId,
         account_version: u64,
         device: Option<(DeviceId, u64)>,
+        why: KickReason,
     ) -> PortFuture<Result<(), HomeError>>;
 
     /// Which credentials are in use. The default for an account that its home has heard nothing of.

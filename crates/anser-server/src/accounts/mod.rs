@@ -3,13 +3,17 @@
 //! [`AccountService`] holds the use cases. It decides nothing about conversations, and what it knows
 //! of credentials in use it asks of the [`Home`].
 
+mod administration;
+mod bring;
 mod directory;
 mod error;
 mod home;
 mod invitations;
+mod keys;
 mod limiter;
 mod outbox;
 mod passwords;
+mod profile;
 mod refresh;
 mod rules;
 mod secret;
@@ -23,17 +27,24 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anser_core::ports::accounts::{AccountKey, AccountRow, Accounts};
+pub use anser_core::ports::accounts::{DeviceKind, SecondDevice};
 use anser_core::ports::clock::Clock;
+use anser_core::ports::keys::ApiKeys;
+pub use anser_core::ports::keys::{ApiKeyRow, KEYS_IN_FORCE, Scope, Scopes};
 use anser_core::ports::random::Random;
 use anser_model::{AccountId, DeviceId, SessionId, Timeline};
 
+pub use administration::{ACCOUNTS_PER_PAGE, AccountView, Administration, ApiCaller, Authority};
 pub use anser_edge::Grant;
+pub use bring::{IMPORTED_PER_CALL, Imported, NewPerson, TokenRequest};
 pub use directory::{PROFILES_PER_CALL, Profile};
 pub use error::AccessError;
 pub use home::{CredentialView, Home, HomeError};
 pub use invitations::{FirstInvitations, INVITATIONS_PER_AUTHOR, Invitation};
+pub use keys::NewKey;
 pub use limiter::{Rate, RateLimiter, network};
 pub use passwords::{BadPasswordCost, PasswordCost};
+pub use profile::ProfileChange;
 pub use refresh::REFRESH_TOKEN_MS;
 pub use secret::Secret;
 pub use secrets::{SECRETS_FOLDER, Secrets, SecretsError};
@@ -87,6 +98,8 @@ impl Default for AccountRates {
 pub struct AccountConfig {
     /// Who may register.
     pub registration: RegistrationMode,
+    /// What becomes of a device when another one of its kind signs in.
+    pub second_device: SecondDevice,
     /// How much may be asked how often.
     pub rates: AccountRates,
     /// What one password hash costs.
@@ -118,6 +131,8 @@ impl AccountConfig {
 pub struct AccountParts {
     /// The rows.
     pub accounts: Arc<dyn Accounts>,
+    /// The API keys.
+    pub keys: Arc<dyn ApiKeys>,
     /// The homes of accounts.
     pub home: Arc<dyn Home>,
     /// Time.
@@ -150,10 +165,12 @@ impl Session {
 /// The use cases.
 pub struct AccountService {
     parts: AccountParts,
+    administration: Administration,
     registration: RegistrationMode,
+    second_device: SecondDevice,
     tokens: Tokens,
     refresh_key: [u8; 32],
-    passwords: passwords::Passwords,
+    passwords: Arc<passwords::Passwords>,
     limits: Limits,
     known: directory::KnownAccounts,
 }
@@ -174,12 +191,23 @@ impl AccountService {
         secrets: &Secrets,
         config: AccountConfig,
     ) -> Result<Self, BadPasswordCost> {
-        let AccountConfig { registration, rates, password_cost } = config;
+        let AccountConfig { registration, second_device, rates, password_cost } = config;
+        let passwords = Arc::new(passwords::Passwords::new(password_cost, Arc::clone(&parts.random))?);
+        let administration = Administration {
+            accounts: Arc::clone(&parts.accounts),
+            keys: Arc::clone(&parts.keys),
+            home: Arc::clone(&parts.home),
+            clock: Arc::clone(&parts.clock),
+            random: Arc::clone(&parts.random),
+            passwords: Arc::clone(&passwords),
+        };
         Ok(AccountService {
+            administration,
             registration,
+            second_device,
             tokens: Tokens::new(secrets.signing(), parts.timeline),
             refresh_key: *secrets.refresh(),
-            passwords: passwords::Passwords::new(password_cost, Arc::clone(&parts.random))?,
+            passwords,
             limits: Limits {
                 sign_in_by_network: RateLimiter::new(rates.sign_in_by_network),
                 password_by_handle: RateLimiter::new(rates.password_by_handle),
@@ -191,6 +219,16 @@ impl AccountService {
             known: directory::KnownAccounts::default(),
             parts,
         })
+    }
+
+    /// The use cases of those who run the installation.
+    pub fn administration(&self) -> &Administration {
+        &self.administration
+    }
+
+    /// What somebody who was let in may do to the installation, if that is an administrator.
+    pub async fn administrator(&self, session: &Session) -> Result<Authority, AccessError> {
+        Authority::of_account(&self.own_account(session).await?)
     }
 
     /// Checks an access token, and with the home that it is still good. Fails closed: where the home
@@ -235,14 +273,8 @@ impl AccountService {
         self.parts.clock.monotonic_ms()
     }
 
-    /// A random id below 2⁶³ that is not 0: it fits a signed 64-bit column everywhere.
     fn random_id(&self) -> u64 {
-        loop {
-            let id = self.parts.random.nonzero() >> 1;
-            if id != 0 {
-                return id;
-            }
-        }
+        self.administration.random_id()
     }
 
     async fn account(&self, key: AccountKey) -> Result<Option<AccountRow>, AccessError> {

@@ -34,13 +34,13 @@ impl AccountService {
         let home = &self.parts.home;
         match row.change {
             OutboxChange::ProfileChanged { version } => home.profile_changed(row.account, version).await?,
-            OutboxChange::CredentialChanged { version } => {
-                home.raise_credentials(row.account, version, None).await?;
+            OutboxChange::CredentialChanged { version, why } => {
+                home.raise_credentials(row.account, version, None, why).await?;
             }
-            OutboxChange::DeviceRevoked { device, version } => {
+            OutboxChange::DeviceRevoked { device, version, why } => {
                 let account = self.account(AccountKey::Id(row.account)).await?;
                 let account_version = account.map_or(0, |account| account.credential_version);
-                home.raise_credentials(row.account, account_version, Some((device, version))).await?;
+                home.raise_credentials(row.account, account_version, Some((device, version)), why).await?;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anser_core::ports::accounts::PasswordHash;
 use anser_core::ports::random::Random;
+use argon2::password_hash::phc;
 use argon2::password_hash::{Error as HashError, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::oneshot;
@@ -114,6 +115,32 @@ impl Passwords {
     }
 }
 
+/// Memory of the dearest hash that is taken from elsewhere, in KiB; passes over it; lanes.
+const FOREIGN_COST_MAX: (u32, u32, u32) = (64 * 1024, 10, 8);
+/// Characters of the longest hash that is taken from elsewhere.
+const FOREIGN_CHARS_MAX: usize = 512;
+
+/// A hash that was made elsewhere, if a password can be checked against it here, at a bearable cost.
+pub fn foreign_hash(text: &Secret) -> Result<PasswordHash, AccessError> {
+    let bad = |what: &str| AccessError::bad("password_hash", what);
+    let form = "is no argon2id hash in the PHC form: $argon2id$v=19$m=…,t=…,p=…$salt$hash";
+    if text.expose().len() > FOREIGN_CHARS_MAX {
+        return Err(bad("is longer than any hash"));
+    }
+    let parsed = phc::PasswordHash::new(text.expose()).map_err(|_| bad(form))?;
+    let complete = parsed.salt.is_some() && parsed.hash.is_some_and(|hash| hash.len() >= 16);
+    if parsed.algorithm.as_str() != "argon2id" || parsed.version != Some(0x13) || !complete {
+        return Err(bad(form));
+    }
+    let params = Params::try_from(&parsed).map_err(|_| bad(form))?;
+    let (memory_kib, passes, lanes) = FOREIGN_COST_MAX;
+    if params.m_cost() > memory_kib || params.t_cost() > passes || params.p_cost() > lanes {
+        let what = format!("costs too much: at most m={memory_kib},t={passes},p={lanes} are allowed");
+        return Err(bad(&what));
+    }
+    Ok(PasswordHash(text.expose().to_owned()))
+}
+
 /// The cost cannot be paid on this machine, or is none that argon2id allows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("passwords cannot be hashed at this cost: {0}")]
@@ -166,6 +193,31 @@ mod tests {
         let dear = Passwords::new(dear, Arc::new(SeededRandom::new(1))).unwrap();
         let hash = cheap.hash(Secret::new("correct horse")).await.unwrap();
         assert_eq!(dear.verify(Secret::new("correct horse"), Some(hash)).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn hashes_from_elsewhere_are_looked_at() {
+        let passwords = Passwords::new(CHEAP, Arc::new(SeededRandom::new(1))).unwrap();
+        let PasswordHash(good) = passwords.hash(Secret::new("correct horse")).await.unwrap();
+        assert_eq!(foreign_hash(&Secret::new(good.clone())), Ok(PasswordHash(good.clone())));
+        let (head, tail) = good.rsplit_once('$').unwrap();
+        for bad in [
+            "",
+            "correct horse",
+            "$2b$12$abcdefghijklmnopqrstuv",
+            head,
+            &format!("{head}${}", &tail[..8]),
+            &good.replace("argon2id", "argon2i"),
+            &good.replace("v=19", "v=16"),
+            &good.replace("m=8", "m=4000000"),
+            &good.replace("t=1", "t=1000"),
+            &good.replace("p=1", "p=0"),
+            &format!("{good}{}", "A".repeat(600)),
+        ] {
+            let refused = foreign_hash(&Secret::new(bad)).unwrap_err();
+            assert!(matches!(refused, AccessError::BadValue { field: "password_hash", .. }), "{bad}");
+            assert!(!refused.to_string().contains(tail), "an error shows no hash");
+        }
     }
 
     #[test]

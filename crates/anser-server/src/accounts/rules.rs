@@ -9,6 +9,12 @@ pub const HANDLE_CHARS_MIN: usize = 3;
 pub const HANDLE_CHARS_MAX: usize = 32;
 /// Characters of the longest name of a person or a device.
 pub const NAME_CHARS_MAX: usize = 64;
+/// Bytes of the longest avatar.
+pub const AVATAR_BYTES_MAX: usize = 256;
+/// Bytes of the longest text about oneself.
+pub const BIO_BYTES_MAX: usize = 1_024;
+/// Bytes of the longest key by which an application server knows a device.
+pub const DEVICE_KEY_BYTES_MAX: usize = 128;
 /// Bytes of the shortest password.
 pub const PASSWORD_BYTES_MIN: usize = 8;
 /// Bytes of the longest password.
@@ -54,6 +60,45 @@ pub fn name(field: &'static str, text: &str) -> Result<String, AccessError> {
 /// to look like another.
 fn is_direction_or_separator(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Checks what clients show as a picture: an address, or the name of a file. Empty: nothing.
+pub fn avatar(text: &str) -> Result<String, AccessError> {
+    let trimmed = text.trim();
+    at_most("avatar", trimmed, AVATAR_BYTES_MAX)?;
+    if trimmed.chars().any(|c| c.is_control() || c.is_whitespace() || is_direction_or_separator(c)) {
+        return Err(AccessError::bad("avatar", "must not hold spaces, line breaks or control characters"));
+    }
+    Ok(trimmed.to_owned())
+}
+
+/// Checks what somebody says of itself: several lines are fine. Empty: nothing.
+pub fn bio(text: &str) -> Result<String, AccessError> {
+    let trimmed = text.trim();
+    at_most("bio", trimmed, BIO_BYTES_MAX)?;
+    if trimmed.chars().any(|c| (c.is_control() && c != '\n') || is_direction_or_separator(c)) {
+        return Err(AccessError::bad("bio", "must not hold control characters but line feeds"));
+    }
+    Ok(trimmed.to_owned())
+}
+
+/// Checks the key by which an application server knows a device.
+pub fn device_key(text: &str) -> Result<String, AccessError> {
+    at_most("device_key", text, DEVICE_KEY_BYTES_MAX)?;
+    if text.is_empty() || text.chars().any(|c| c.is_control() || is_direction_or_separator(c)) {
+        let what = "must hold something, and no control characters or line breaks";
+        return Err(AccessError::bad("device_key", what));
+    }
+    Ok(text.to_owned())
+}
+
+fn at_most(field: &'static str, text: &str, max: usize) -> Result<(), AccessError> {
+    match text.len() {
+        length if length > max => {
+            Err(AccessError::bad(field, format!("has {length} bytes, at most {max} are allowed")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks the length of a password that is being chosen.
@@ -105,6 +150,25 @@ mod tests {
         for bad in ["", "   ", &"x".repeat(65), "a\nb", "a\0b", "a\u{202e}b", "\u{85}x\u{85}y", "a\u{2028}b"]
         {
             assert!(name("name", bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_profile_says_has_its_limits() {
+        assert_eq!(avatar(" https://x.example/a.png "), Ok("https://x.example/a.png".into()));
+        assert_eq!(avatar(""), Ok(String::new()));
+        assert_eq!(avatar(&"a".repeat(256)).map(|text| text.len()), Ok(256));
+        let long = avatar(&"鸿".repeat(86)).unwrap_err().to_string();
+        assert_eq!(long, "avatar has 258 bytes, at most 256 are allowed");
+        for bad in ["a b", "a\nb", "a\u{202e}b"] {
+            assert!(avatar(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(bio(" two\nlines 鸿雁 "), Ok("two\nlines 鸿雁".into()));
+        assert!(bio(&"x".repeat(1_024)).is_ok() && bio(&"x".repeat(1_025)).is_err());
+        assert!(bio("a\tb").is_err() && bio("a\u{2067}b").is_err());
+        assert_eq!(device_key("u:7/ios"), Ok("u:7/ios".into()));
+        for bad in ["", "a\0", &"x".repeat(129)] {
+            assert!(device_key(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -3,18 +3,17 @@
 use std::net::IpAddr;
 
 use anser_core::ports::accounts::{
-    AccountChange, AccountKey, AccountRow, AccountsError, DeviceRow, FamilyRow, NewAccount, NewDevice,
-    PasswordHash, TokenHash,
+    AccountChange, AccountKey, AccountRow, AccountsError, DeviceKind, DeviceRow, FamilyRow, NewAccount,
+    NewDevice, PasswordHash, TokenHash,
 };
-use anser_model::{AccountId, DeviceId, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 
+use super::administration::ATTEMPTS;
 use super::refresh::{self, RefreshToken, Step};
 use super::{
     ACCESS_TOKEN_S, AccessError, AccountService, Grant, RegistrationMode, Secret, Session, network, rules,
 };
 
-/// How often a decision is taken afresh when a row has changed in the meantime, or a random id is in use.
-const ATTEMPTS: usize = 4;
 /// The version that every account and device begins with.
 const FIRST_VERSION: u64 = 1;
 
@@ -31,6 +30,8 @@ pub struct Registration {
     pub invitation: Option<Secret>,
     /// How the device is called.
     pub device_name: String,
+    /// What it is.
+    pub device_kind: DeviceKind,
 }
 
 /// What somebody who signs in tells.
@@ -42,6 +43,8 @@ pub struct SignIn {
     pub password: Secret,
     /// How the device is called.
     pub device_name: String,
+    /// What it is.
+    pub device_kind: DeviceKind,
 }
 
 /// What a device gets that came in.
@@ -66,6 +69,8 @@ pub struct ListedDevice {
     pub device: DeviceId,
     /// How it is called.
     pub name: String,
+    /// What it is.
+    pub kind: DeviceKind,
     /// When it signed in.
     pub created_at: UnixMillis,
     /// When it last refreshed.
@@ -89,7 +94,7 @@ impl AccountService {
         }
         let password_hash = self.passwords.hash(asked.password).await?;
         for _ in 0..ATTEMPTS {
-            let (device, token) = self.new_device(device_name.clone());
+            let (device, token) = self.new_device(device_name.clone(), asked.device_kind);
             let new = NewAccount {
                 account: AccountId(self.random_id()),
                 handle: handle.clone(),
@@ -121,22 +126,23 @@ impl AccountService {
         let handle = rules::handle(&asked.handle)?;
         for _ in 0..ATTEMPTS {
             let row = self.account(AccountKey::Handle(handle.clone())).await?;
-            let stored = row.as_ref().map(|row| row.password_hash.clone());
+            let stored = row.as_ref().and_then(|row| row.password_hash.clone());
             self.check_password(&handle, asked.password.clone(), stored).await?;
             let row = row.ok_or(AccessError::WrongCredentials)?;
             if row.deactivated {
                 return Err(AccessError::Deactivated);
             }
-            let (device, token) = self.new_device(device_name.clone());
+            let (device, token) = self.new_device(device_name.clone(), asked.device_kind);
             let grant = Grant {
                 account: row.account,
                 device: device.device,
                 account_version: row.credential_version,
                 device_version: FIRST_VERSION,
             };
-            match self.parts.accounts.add_device(row.account, row.credential_version, device).await {
-                Ok(evicted) => {
-                    self.end_evicted(&row, evicted).await;
+            let accounts = &self.parts.accounts;
+            match accounts.add_device(row.account, row.credential_version, device, self.second_device).await {
+                Ok(added) => {
+                    self.end_replaced(&row, &added.ended).await;
                     return Ok(self.signed_in(&grant, token));
                 }
                 // The password has just been changed, or the id is in use: look again.
@@ -183,6 +189,7 @@ impl AccountService {
                 current: row.device == session.device(),
                 device: row.device,
                 name: row.name,
+                kind: row.kind,
                 created_at: row.created_at,
                 last_seen_at: row.last_seen_at,
             })
@@ -203,7 +210,7 @@ impl AccountService {
     ) -> Result<SignedIn, AccessError> {
         rules::password("new_password", &new)?;
         let row = self.own_account(session).await?;
-        self.check_password(&row.handle, old, Some(row.password_hash.clone())).await?;
+        self.check_password(&row.handle, old, row.password_hash.clone()).await?;
         let password_hash = self.passwords.hash(new).await?;
         let token = self.new_family();
         let at = self.parts.clock.now();
@@ -223,7 +230,7 @@ impl AccountService {
         // The change stands, and the outbox will tell the home; but until it is told, others are not out.
         self.parts
             .home
-            .raise_credentials(row.account, account_version, None)
+            .raise_credentials(row.account, account_version, None, KickReason::Revoked)
             .await
             .map_err(|_| AccessError::UnknownOutcome)?;
         Ok(self.signed_in(&Grant { account_version, ..session.grant }, token))
@@ -248,7 +255,7 @@ impl AccountService {
     }
 
     /// Checks a password for a handle, whether or not somebody has it; every try counts.
-    async fn check_password(
+    pub(super) async fn check_password(
         &self,
         handle: &str,
         password: Secret,
@@ -325,34 +332,38 @@ impl AccountService {
             })?;
         let row = self.account(AccountKey::Id(account)).await?;
         let account_version = row.map_or(0, |row| row.credential_version);
-        self.parts.home.raise_credentials(account, account_version, Some((device, version))).await?;
+        let device = Some((device, version));
+        self.parts.home.raise_credentials(account, account_version, device, KickReason::Revoked).await?;
         Ok(())
     }
 
-    /// Ends the device that made room for another one. If its home does not answer now, the outbox
+    /// Ends the devices that made room for another one. If their home does not answer now, the outbox
     /// tells it later.
-    async fn end_evicted(&self, row: &AccountRow, evicted: Option<DeviceRow>) {
-        let Some(evicted) = evicted else { return };
-        let device = Some((evicted.device, evicted.version));
-        let told = self.parts.home.raise_credentials(row.account, row.credential_version, device).await;
-        if let Err(error) = told {
-            tracing::warn!(%error, account = %row.account, "an evicted device is ended later");
+    pub(super) async fn end_replaced(&self, row: &AccountRow, ended: &[DeviceRow]) {
+        let home = &self.parts.home;
+        for ended in ended {
+            let (version, device) = (row.credential_version, Some((ended.device, ended.version)));
+            let told = home.raise_credentials(row.account, version, device, KickReason::Replaced).await;
+            if let Err(error) = told {
+                tracing::warn!(%error, account = %row.account, "a device that was replaced is ended later");
+            }
         }
     }
 
-    fn new_device(&self, name: String) -> (NewDevice, RefreshToken) {
+    fn new_device(&self, name: String, kind: DeviceKind) -> (NewDevice, RefreshToken) {
         let (at, token) = (self.parts.clock.now(), self.new_family());
-        let device = NewDevice { device: DeviceId(self.random_id()), name, at, family: token.new_family(at) };
+        let family = token.new_family(at);
+        let device = NewDevice { device: DeviceId(self.random_id()), name, kind, key: None, at, family };
         (device, token)
     }
 
-    fn new_family(&self) -> RefreshToken {
+    pub(super) fn new_family(&self) -> RefreshToken {
         let mut random = [0; 32];
         self.parts.random.fill(&mut random);
         RefreshToken::first(&self.refresh_key, self.random_id(), random)
     }
 
-    fn signed_in(&self, grant: &Grant, token: RefreshToken) -> SignedIn {
+    pub(super) fn signed_in(&self, grant: &Grant, token: RefreshToken) -> SignedIn {
         SignedIn {
             account: grant.account,
             device: grant.device,

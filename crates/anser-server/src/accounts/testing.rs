@@ -11,13 +11,13 @@ use anser_core::ports::accounts::{AccountKey, AccountRow, Accounts};
 use anser_core::ports::clock::Clock;
 use anser_core::ports::random::Random;
 use anser_embedded::accounts::SqliteAccounts;
-use anser_model::{AccountId, DeviceId, SlotKey, Timeline, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, SlotKey, Timeline, UnixMillis};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    AccessError, AccountConfig, AccountParts, AccountService, CredentialView, Home, HomeError, PasswordCost,
-    Registration, RegistrationMode, Secret, Secrets, Session, SignIn, SignedIn,
+    AccessError, AccountConfig, AccountParts, AccountService, CredentialView, DeviceKind, Home, HomeError,
+    PasswordCost, Registration, RegistrationMode, SecondDevice, Secret, Secrets, Session, SignIn, SignedIn,
 };
 
 /// A cost that makes tests quick, and nothing else.
@@ -74,10 +74,22 @@ impl Clock for ManualClock {
 #[derive(Default)]
 pub(crate) struct MemoryHome {
     views: Mutex<HashMap<AccountId, CredentialView>>,
+    kicks: Mutex<Vec<(AccountId, Option<DeviceId>, KickReason)>>,
+    profiles: Mutex<Vec<(AccountId, u64)>>,
     down: AtomicBool,
 }
 
 impl MemoryHome {
+    /// Whose credentials were raised, and why, since this was asked last.
+    pub(crate) fn kicks(&self) -> Vec<(AccountId, Option<DeviceId>, KickReason)> {
+        std::mem::take(&mut self.kicks.lock().unwrap())
+    }
+
+    /// Which profiles have changed, since this was asked last.
+    pub(crate) fn changed_profiles(&self) -> Vec<(AccountId, u64)> {
+        std::mem::take(&mut self.profiles.lock().unwrap())
+    }
+
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::Relaxed);
     }
@@ -95,13 +107,20 @@ impl Home for MemoryHome {
         account: AccountId,
         account_version: u64,
         device: Option<(DeviceId, u64)>,
+        why: KickReason,
     ) -> PortFuture<Result<(), HomeError>> {
         if !self.down.load(Ordering::Relaxed) {
             let mut views = self.views.lock().unwrap();
             let view = views.entry(account).or_default();
             view.account_version = view.account_version.max(account_version);
             view.revoked.extend(device);
+            self.kicks.lock().unwrap().push((account, device.map(|(device, _)| device), why));
         }
+        self.answer(())
+    }
+
+    fn profile_changed(&self, account: AccountId, version: u64) -> PortFuture<Result<(), HomeError>> {
+        self.profiles.lock().unwrap().push((account, version));
         self.answer(())
     }
 
@@ -127,19 +146,31 @@ impl Bench {
     }
 
     pub(crate) fn with_mode(registration: RegistrationMode) -> Self {
+        Self::with_config(AccountConfig { registration, ..AccountConfig::default() })
+    }
+
+    /// Where one device of a kind takes the place of another.
+    pub(crate) fn replacing() -> Self {
+        let (registration, second_device) = (RegistrationMode::Open, SecondDevice::Replace);
+        Self::with_config(AccountConfig { registration, second_device, ..AccountConfig::default() })
+    }
+
+    fn with_config(config: AccountConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let accounts: Arc<dyn Accounts> = Arc::new(SqliteAccounts::open(folder.path()).unwrap());
+        let store = Arc::new(SqliteAccounts::open(folder.path()).unwrap());
+        let accounts: Arc<dyn Accounts> = store.clone();
         let clock = Arc::new(ManualClock(AtomicU64::new(0)));
         let home = Arc::new(MemoryHome::default());
         let parts = AccountParts {
             accounts: Arc::clone(&accounts),
+            keys: store,
             home: home.clone(),
             clock: clock.clone(),
             random: Arc::new(SeededRandom::new(7)),
             timeline: Timeline(1),
         };
         let secrets = Secrets::from_parts([1; 32], SlotKey::new([2; 16]), [3; 32]);
-        let config = AccountConfig { registration, password_cost: CHEAP, ..AccountConfig::default() };
+        let config = AccountConfig { password_cost: CHEAP, ..config };
         let service = Arc::new(AccountService::new(parts, &secrets, config).unwrap());
         Bench { service, clock, home, accounts, _folder: folder }
     }
@@ -155,6 +186,7 @@ impl Bench {
             name: format!("Dr {handle}"),
             invitation: invitation.cloned(),
             device_name: "laptop".into(),
+            device_kind: DeviceKind::Desktop,
         };
         self.service.register(registration, ADDRESS).await
     }
@@ -164,8 +196,17 @@ impl Bench {
     }
 
     pub(crate) async fn sign_in(&self, handle: &str, password: &str) -> Result<SignedIn, AccessError> {
-        let sign_in =
-            SignIn { handle: handle.into(), password: Secret::new(password), device_name: "phone".into() };
+        self.sign_in_on(handle, password, DeviceKind::Phone).await
+    }
+
+    pub(crate) async fn sign_in_on(
+        &self,
+        handle: &str,
+        password: &str,
+        device_kind: DeviceKind,
+    ) -> Result<SignedIn, AccessError> {
+        let (handle, password) = (handle.into(), Secret::new(password));
+        let sign_in = SignIn { handle, password, device_name: "phone".into(), device_kind };
         self.service.sign_in(sign_in, ADDRESS).await
     }
 

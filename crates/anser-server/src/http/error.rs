@@ -59,7 +59,10 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::NotAllowed => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorCode::HandleTaken | ErrorCode::TooManyInvitations => StatusCode::CONFLICT,
+        ErrorCode::HandleTaken
+        | ErrorCode::AlreadyExists
+        | ErrorCode::TooManyInvitations
+        | ErrorCode::TooManyKeys => StatusCode::CONFLICT,
         ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,

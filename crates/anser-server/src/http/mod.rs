@@ -48,6 +48,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/password", post(routes::change_password))
         .route("/devices", get(routes::list_devices))
         .route("/devices/{device}", delete(routes::revoke_device))
+        .route("/profile", get(routes::own_profile).patch(routes::change_profile))
+        .route("/deactivate", post(routes::deactivate))
         .route("/people/{handle}", get(routes::look_up))
         .route("/invitations", post(routes::invite));
     Router::new()

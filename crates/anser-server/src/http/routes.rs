@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Caller, CameFrom, JsonBody, NoBody};
 use super::{ApiError, HttpState};
-use crate::accounts::{AccessError, ListedDevice, Registration, Secret, SignIn, SignedIn};
+use crate::accounts::{
+    AccessError, AccountView, DeviceKind, ListedDevice, Profile, ProfileChange, Registration, Secret, SignIn,
+    SignedIn,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +22,7 @@ pub struct RegisterBody {
     name: String,
     invitation: Option<Secret>,
     device_name: String,
+    device_kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +31,7 @@ pub struct SignInBody {
     handle: String,
     password: Secret,
     device_name: String,
+    device_kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +79,7 @@ pub struct DevicesBody {
 struct DeviceBody {
     device: String,
     name: String,
+    kind: &'static str,
     created_at_ms: u64,
     last_seen_at_ms: u64,
     current: bool,
@@ -84,6 +90,7 @@ impl From<ListedDevice> for DeviceBody {
         DeviceBody {
             device: listed.device.to_string(),
             name: listed.name,
+            kind: listed.kind.as_str(),
             created_at_ms: listed.created_at.0,
             last_seen_at_ms: listed.last_seen_at.0,
             current: listed.current,
@@ -96,7 +103,52 @@ pub struct PersonBody {
     account: String,
     handle: String,
     name: String,
+    avatar: String,
+    bio: String,
     version: u64,
+}
+
+impl From<Profile> for PersonBody {
+    fn from(profile: Profile) -> Self {
+        PersonBody {
+            account: profile.account.to_string(),
+            handle: profile.handle,
+            name: profile.name,
+            avatar: profile.avatar,
+            bio: profile.bio,
+            version: profile.version,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileChangeBody {
+    name: Option<String>,
+    avatar: Option<String>,
+    bio: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeactivateBody {
+    password: Secret,
+}
+
+/// One's own account: what others see of it, and what only oneself does.
+#[derive(Serialize)]
+pub struct OwnProfileBody {
+    #[serde(flatten)]
+    person: PersonBody,
+    admin: bool,
+    created_at_ms: u64,
+}
+
+impl From<AccountView> for OwnProfileBody {
+    fn from(view: AccountView) -> Self {
+        let AccountView { profile, admin, created_at, .. } = view;
+        OwnProfileBody { person: profile.into(), admin, created_at_ms: created_at.0 }
+    }
 }
 
 #[derive(Serialize)]
@@ -110,8 +162,9 @@ pub async fn register(
     CameFrom(address): CameFrom,
     JsonBody(body): JsonBody<RegisterBody>,
 ) -> Result<(StatusCode, Json<SessionBody>), ApiError> {
-    let RegisterBody { handle, password, name, invitation, device_name } = body;
-    let registration = Registration { handle, password, name, invitation, device_name };
+    let RegisterBody { handle, password, name, invitation, device_name, device_kind } = body;
+    let device_kind = kind_named(device_kind)?;
+    let registration = Registration { handle, password, name, invitation, device_name, device_kind };
     let signed_in = state.accounts.register(registration, address).await?;
     Ok((StatusCode::CREATED, Json(signed_in.into())))
 }
@@ -121,8 +174,10 @@ pub async fn sign_in(
     CameFrom(address): CameFrom,
     JsonBody(body): JsonBody<SignInBody>,
 ) -> Result<Json<SessionBody>, ApiError> {
-    let SignInBody { handle, password, device_name } = body;
-    let signed_in = state.accounts.sign_in(SignIn { handle, password, device_name }, address).await?;
+    let SignInBody { handle, password, device_name, device_kind } = body;
+    let device_kind = kind_named(device_kind)?;
+    let sign_in = SignIn { handle, password, device_name, device_kind };
+    let signed_in = state.accounts.sign_in(sign_in, address).await?;
     Ok(Json(signed_in.into()))
 }
 
@@ -181,12 +236,42 @@ pub async fn look_up(
 ) -> Result<Json<PersonBody>, ApiError> {
     let Path(handle) = handle.map_err(|_| AccessError::NotFound("person"))?;
     let person = state.accounts.look_up(&session, &handle).await?;
-    Ok(Json(PersonBody {
-        account: person.account.to_string(),
-        handle: person.handle,
-        name: person.name,
-        version: person.version,
-    }))
+    Ok(Json(person.into()))
+}
+
+pub async fn own_profile(
+    State(state): State<HttpState>,
+    Caller(session): Caller,
+) -> Result<Json<OwnProfileBody>, ApiError> {
+    Ok(Json(state.accounts.own_profile(&session).await?.into()))
+}
+
+pub async fn change_profile(
+    State(state): State<HttpState>,
+    Caller(session): Caller,
+    JsonBody(body): JsonBody<ProfileChangeBody>,
+) -> Result<Json<OwnProfileBody>, ApiError> {
+    let ProfileChangeBody { name, avatar, bio } = body;
+    let change = ProfileChange { name, avatar, bio };
+    Ok(Json(state.accounts.change_profile(&session, change).await?.into()))
+}
+
+pub async fn deactivate(
+    State(state): State<HttpState>,
+    Caller(session): Caller,
+    JsonBody(body): JsonBody<DeactivateBody>,
+) -> Result<StatusCode, ApiError> {
+    state.accounts.deactivate_self(&session, body.password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The kind of that name; a terminal where none is told, as before there were kinds.
+fn kind_named(name: Option<String>) -> Result<DeviceKind, AccessError> {
+    let Some(name) = name else { return Ok(DeviceKind::default()) };
+    DeviceKind::named(&name).ok_or_else(|| {
+        let kinds = DeviceKind::ALL.map(DeviceKind::as_str).join(", ");
+        AccessError::bad("device_kind", format!("is none of {kinds}"))
+    })
 }
 
 pub async fn invite(

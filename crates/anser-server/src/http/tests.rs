@@ -358,9 +358,9 @@ async fn devices_are_listed_and_revoked() {
     let token = alice.field("access_token");
     let listed = api.get("/api/v1/devices", &token).await;
     let expected = json!({"devices": [
-        {"device": alice.field("device"), "name": "laptop", "created_at_ms": 1_800_000_000_000u64,
+        {"device": alice.field("device"), "name": "laptop", "kind": "terminal", "created_at_ms": 1_800_000_000_000u64,
             "last_seen_at_ms": 1_800_000_000_000u64, "current": true},
-        {"device": phone.field("device"), "name": "phone", "created_at_ms": 1_800_000_001_000u64,
+        {"device": phone.field("device"), "name": "phone", "kind": "terminal", "created_at_ms": 1_800_000_001_000u64,
             "last_seen_at_ms": 1_800_000_001_000u64, "current": false},
     ]});
     assert_eq!(listed.must_be(200).json(), expected);
@@ -385,7 +385,9 @@ async fn people_are_found_by_exact_handle_and_not_without_end() {
     let (alice, bob) = (api.register("alice").await, api.register("bob").await);
     let token = alice.field("access_token");
     let found = api.get("/api/v1/people/BOB", &token).await;
-    let expected = json!({"account": bob.field("account"), "handle": "bob", "name": "鸿雁", "version": 1});
+    let expected = json!({
+        "account": bob.field("account"), "handle": "bob", "name": "鸿雁", "avatar": "", "bio": "", "version": 1
+    });
     assert_eq!(found.must_be(200).json(), expected);
     for handle in ["bo", "bobb", "b%20b", "%ff", "nobody"] {
         let answer = api.get(&format!("/api/v1/people/{handle}"), &token).await;
@@ -408,6 +410,9 @@ async fn every_other_route_wants_a_good_token() {
         ("GET", "/api/v1/devices"),
         ("DELETE", "/api/v1/devices/1"),
         ("GET", "/api/v1/people/alice"),
+        ("GET", "/api/v1/profile"),
+        ("PATCH", "/api/v1/profile"),
+        ("POST", "/api/v1/deactivate"),
         ("POST", "/api/v1/invitations"),
     ];
     api.bench.clock.advance_ms(900_000);
@@ -461,4 +466,72 @@ async fn operators_can_watch() {
         api.get("/ready", "").await.must_be(StatusCode::SERVICE_UNAVAILABLE.as_u16()).text,
         "not ready"
     );
+}
+
+#[tokio::test]
+async fn one_reads_and_changes_ones_own_profile() {
+    let api = Api::open();
+    let alice = api.register("alice").await;
+    let token = alice.field("access_token");
+    let mut expected = json!({
+        "account": alice.field("account"), "handle": "alice", "name": "鸿雁", "avatar": "", "bio": "",
+        "version": 1, "admin": false, "created_at_ms": 1_800_000_000_000u64
+    });
+    assert_eq!(api.get("/api/v1/profile", &token).await.must_be(200).json(), expected);
+    let patch = |body: Value| api.raw("PATCH", "/api/v1/profile", &token, body.to_string());
+    let changed =
+        patch(json!({"name": "Alice", "avatar": "https://x.example/a.png", "bio": "two\nlines"})).await;
+    expected["name"] = json!("Alice");
+    expected["avatar"] = json!("https://x.example/a.png");
+    expected["bio"] = json!("two\nlines");
+    expected["version"] = json!(2);
+    assert_eq!(changed.must_be(200).json(), expected);
+    assert_eq!(patch(json!({"name": null, "bio": "two\nlines"})).await.must_be(200).json(), expected);
+    for (body, part) in [
+        (json!({"name": ""}), "name has 0 characters"),
+        (json!({"avatar": "x".repeat(257)}), "avatar has 257 bytes, at most 256"),
+        (json!({"bio": "x".repeat(1_025)}), "bio has 1025 bytes, at most 1024"),
+        (json!({"bio": 7}), "bio"),
+        (json!({"handle": "other"}), "unknown field `handle`"),
+        (json!({"admin": true}), "unknown field `admin`"),
+    ] {
+        patch(body).await.must_refuse(400, "bad_value", part);
+    }
+    assert_eq!(api.get("/api/v1/profile", &token).await.json(), expected);
+}
+
+#[tokio::test]
+async fn a_device_says_what_it_is() {
+    let api = Api::open();
+    let alice =
+        api.post("/api/v1/register", "", with(registration("alice"), "device_kind", json!("desktop"))).await;
+    alice.must_be(201);
+    let sign_in =
+        json!({"handle": "alice", "password": PASSWORD, "device_name": "pocket", "device_kind": "phone"});
+    let phone = api.post("/api/v1/sign-in", "", sign_in.clone()).await;
+    let listed = api.get("/api/v1/devices", &phone.must_be(200).field("access_token")).await.json();
+    let mut kinds: Vec<_> =
+        listed["devices"].as_array().unwrap().iter().map(|one| one["kind"].clone()).collect();
+    kinds.sort_by_key(|kind| kind.to_string());
+    assert_eq!(kinds, [json!("desktop"), json!("phone")]);
+    for bad in ["fridge", "Phone", ""] {
+        let answer = api.post("/api/v1/sign-in", "", with(sign_in.clone(), "device_kind", json!(bad))).await;
+        answer.must_refuse(
+            400,
+            "bad_value",
+            "device_kind is none of phone, tablet, desktop, web, terminal, bot",
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_leaves_with_ones_password() {
+    let api = Api::open();
+    let token = api.register("alice").await.field("access_token");
+    let leave = |password: &str| api.post("/api/v1/deactivate", &token, json!({ "password": password }));
+    leave("a wrong one").await.must_refuse(401, "wrong_credentials", "");
+    leave(PASSWORD).await.must_be(204);
+    leave(PASSWORD).await.must_refuse(401, "revoked", "");
+    let sign_in = json!({"handle": "alice", "password": PASSWORD, "device_name": "phone"});
+    api.post("/api/v1/sign-in", "", sign_in).await.must_refuse(403, "account_deactivated", "deactivated");
 }

@@ -2,19 +2,21 @@
 
 use anser_core::engine::{Answer, Query};
 use anser_core::ports::PortFuture;
-use anser_model::{AccountId, Actor, Command, ConversationId, DeviceId, Intent, Refusal};
+use anser_model::{AccountId, Actor, Command, ConversationId, DeviceId, Intent, KickReason, Refusal};
 
 use crate::accounts::{CredentialView, Home, HomeError};
 use crate::node::Node;
+use crate::wiring::people::Versions;
 
 /// The homes that a node's slots hold.
 pub(super) struct NodeHome {
     node: Node,
+    versions: Versions,
 }
 
 impl NodeHome {
-    pub(super) fn new(node: Node) -> Self {
-        NodeHome { node }
+    pub(super) fn new(node: Node, versions: Versions) -> Self {
+        NodeHome { node, versions }
     }
 }
 
@@ -31,6 +33,7 @@ impl Home for NodeHome {
         account: AccountId,
         account_version: u64,
         device: Option<(DeviceId, u64)>,
+        why: KickReason,
     ) -> PortFuture<Result<(), HomeError>> {
         let node = self.node.clone();
         Box::pin(async move {
@@ -39,10 +42,16 @@ impl Home for NodeHome {
                 cid: ConversationId::of_self(account),
                 peer: Some(account),
                 client_id: None,
-                intent: Intent::RaiseCredentials { account_version, device },
+                intent: Intent::RaiseCredentials { account_version, device, why },
             };
             node.ask_command(command).await.map(|_| ()).map_err(failed)
         })
+    }
+
+    /// From now on commands of the account carry the new version, by which others learn of it.
+    fn profile_changed(&self, account: AccountId, version: u64) -> PortFuture<Result<(), HomeError>> {
+        self.versions.learn([(account, version)]);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn credentials(&self, account: AccountId) -> PortFuture<Result<CredentialView, HomeError>> {

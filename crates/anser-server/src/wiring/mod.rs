@@ -128,16 +128,18 @@ impl Server {
         let node_config = NodeConfig { timeline, slot_key: secrets.slot_key(), workers: config.workers };
         let node = Node::start(node_config, ports, &tracker).await?;
         phases.end("slots");
+        let versions = people::Versions::default();
         let parts = AccountParts {
-            accounts,
-            home: Arc::new(home::NodeHome::new(node.clone())),
+            accounts: accounts.clone(),
+            keys: accounts,
+            home: Arc::new(home::NodeHome::new(node.clone(), versions.clone())),
             clock: clock.clone(),
             random: random.clone(),
             timeline,
         };
         let accounts = Arc::new(AccountService::new(parts, &secrets, config.accounts)?);
         let invitations = accounts.first_invitations().await?;
-        let people = Arc::new(people::Directory::new(accounts.clone()));
+        let people = Arc::new(people::Directory::new(accounts.clone(), versions));
         let edge = Edge::start(
             EdgeConfig {
                 id: EdgeId(0),

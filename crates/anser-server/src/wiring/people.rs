@@ -13,15 +13,37 @@ use crate::edge::People;
 /// Profile versions kept in memory.
 const VERSIONS_KEPT: usize = 131_072;
 
+/// Versions of profiles that were looked at, the newest of each.
+#[derive(Clone, Default)]
+pub(super) struct Versions(Arc<Mutex<HashMap<AccountId, u64>>>);
+
+impl Versions {
+    /// Learns of versions. A smaller one than is known, as of a read that a change overtook, changes nothing.
+    pub(super) fn learn(&self, read: impl IntoIterator<Item = (AccountId, u64)>) {
+        let mut versions = self.0.lock().expect("nothing panics while it holds the versions");
+        if versions.len() >= VERSIONS_KEPT {
+            versions.clear();
+        }
+        for (account, version) in read {
+            let known = versions.entry(account).or_default();
+            *known = (*known).max(version);
+        }
+    }
+
+    fn of(&self, account: AccountId) -> Option<u64> {
+        self.0.lock().expect("nothing panics while it holds the versions").get(&account).copied()
+    }
+}
+
 /// Accounts as the edge sees them: who exists is remembered, since it never becomes false.
 pub(super) struct Directory {
     accounts: Arc<AccountService>,
-    versions: Arc<Mutex<HashMap<AccountId, u64>>>,
+    versions: Versions,
 }
 
 impl Directory {
-    pub(super) fn new(accounts: Arc<AccountService>) -> Self {
-        Directory { accounts, versions: Arc::default() }
+    pub(super) fn new(accounts: Arc<AccountService>, versions: Versions) -> Self {
+        Directory { accounts, versions }
     }
 }
 
@@ -29,25 +51,16 @@ fn wire(error: AccessError) -> v1::Error {
     v1::Error::new(error.code(), error.to_string()).after_ms(error.retry_after_ms())
 }
 
-fn remember(versions: &Mutex<HashMap<AccountId, u64>>, known: impl IntoIterator<Item = (AccountId, u64)>) {
-    let mut versions = versions.lock().expect("nothing panics while it holds the versions");
-    if versions.len() >= VERSIONS_KEPT {
-        versions.clear();
-    }
-    versions.extend(known);
-}
-
 impl People for Directory {
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool {
-        let versions = self.versions.lock().expect("nothing panics while it holds the versions");
-        accounts.iter().all(|account| versions.contains_key(account))
+        accounts.iter().all(|&account| self.versions.of(account).is_some())
     }
 
     fn missing(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<AccountId>, v1::Error>> {
         let (service, versions) = (self.accounts.clone(), self.versions.clone());
         Box::pin(async move {
             let found = service.profiles(accounts.clone()).await.map_err(wire)?;
-            remember(&versions, found.iter().flatten().map(|profile| (profile.account, profile.version)));
+            versions.learn(found.iter().flatten().map(|profile| (profile.account, profile.version)));
             let missing = accounts.into_iter().zip(found).filter(|(_, profile)| profile.is_none());
             Ok(missing.map(|(account, _)| account).collect())
         })
@@ -57,19 +70,21 @@ impl People for Directory {
         let (service, versions) = (self.accounts.clone(), self.versions.clone());
         Box::pin(async move {
             let found = service.profiles(accounts).await.map_err(wire)?;
-            remember(&versions, found.iter().flatten().map(|profile| (profile.account, profile.version)));
+            versions.learn(found.iter().flatten().map(|profile| (profile.account, profile.version)));
             let profiles = found.into_iter().flatten().map(|profile| v1::Profile {
                 account: profile.account.0,
                 handle: profile.handle,
                 name: profile.name,
                 version: profile.version,
+                avatar: profile.avatar,
+                bio: profile.bio,
+                deactivated: profile.deactivated,
             });
             Ok(profiles.collect())
         })
     }
 
     fn profile_version(&self, account: AccountId) -> u64 {
-        let versions = self.versions.lock().expect("nothing panics while it holds the versions");
-        versions.get(&account).copied().unwrap_or(0)
+        self.versions.of(account).unwrap_or(0)
     }
 }

@@ -206,7 +206,7 @@ fn changes(plain: &Plain, command: &Command, at: UnixMillis) -> Vec<Change> {
             let noted = plain.home_at(command.cid).entered.contains(slot);
             if noted { Vec::new() } else { vec![Change::Entered { account: peer, slot: *slot }] }
         }
-        Intent::RaiseCredentials { account_version, device } => {
+        Intent::RaiseCredentials { account_version, device, why } => {
             let home = plain.home_at(command.cid);
             let device_raised = device.is_some_and(|(device, version)| {
                 home.devices.get(&device).is_none_or(|&known| known < version) && version > 0
@@ -215,6 +215,7 @@ fn changes(plain: &Plain, command: &Command, at: UnixMillis) -> Vec<Change> {
                 account: peer,
                 account_version: *account_version,
                 device: *device,
+                why: *why,
             };
             if device_raised || *account_version > home.account_version { vec![raised] } else { Vec::new() }
         }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use anser_model::limits::{DAY_MS, GROUP_MEMBERS};
 use anser_model::{
-    AccountId, Actor, ClientId, Command, ConversationId, ConversationKind, DeviceId, Intent, Message, Role,
-    Seq, Slot, Timeline, UnixMillis,
+    AccountId, Actor, ClientId, Command, ConversationId, ConversationKind, DeviceId, Intent, KickReason,
+    Message, Role, Seq, Slot, Timeline, UnixMillis,
 };
 
 use crate::chance::Chance;
@@ -60,8 +60,8 @@ impl fmt::Display for Step {
             Intent::SetRole { member, role } => write!(f, "{actor} makes {member} {role:?} of {place}"),
             Intent::Rename(title) => write!(f, "{actor} calls {place} {title:?}"),
             Intent::Enter(slot) => write!(f, "{place} is told of slot {slot}"),
-            Intent::RaiseCredentials { account_version, device } => {
-                write!(f, "{place} is told of version {account_version}, of devices {device:?}")
+            Intent::RaiseCredentials { account_version, device, why } => {
+                write!(f, "{place} is told of version {account_version}, of devices {device:?}, {why:?}")
             }
         }
     }
@@ -239,7 +239,8 @@ impl Script {
         } else {
             let device = self.chance.happens(2, 3);
             let device = device.then(|| (DeviceId(1 + self.chance.below(3)), self.chance.below(4)));
-            Intent::RaiseCredentials { account_version: self.chance.below(4), device }
+            let why = KickReason::from_number(self.chance.below(3)).expect("there are three");
+            Intent::RaiseCredentials { account_version: self.chance.below(4), device, why }
         };
         self.step(AccountId(0), place, peer, intent)
     }

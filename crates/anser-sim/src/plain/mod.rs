@@ -67,7 +67,7 @@ impl Plain {
             Change::Entered { account, slot } => {
                 self.homes.entry(*account).or_default().entered.insert(*slot);
             }
-            Change::CredentialsRaised { account, account_version, device } => {
+            Change::CredentialsRaised { account, account_version, device, why: _ } => {
                 let home = self.homes.entry(*account).or_default();
                 home.account_version = home.account_version.max(*account_version);
                 if let Some((device, version)) = device {

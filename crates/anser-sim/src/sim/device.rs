@@ -286,8 +286,11 @@ impl World {
         device.version += 1;
         device.signed_out = true;
         let (account, version) = (device.account, device.version);
-        let intent =
-            anser_model::Intent::RaiseCredentials { account_version: 1, device: Some((device.id, version)) };
+        let intent = anser_model::Intent::RaiseCredentials {
+            account_version: 1,
+            device: Some((device.id, version)),
+            why: anser_model::KickReason::Revoked,
+        };
         let cid = ConversationId::of_self(account);
         let command = Command { actor: Actor::SYSTEM, cid, peer: Some(account), client_id: None, intent };
         self.ask_until_done(command);

@@ -173,9 +173,9 @@ fn change(change: &Change, bodies: bool) -> (&'static str, Value) {
         Change::Entered { account, slot } => {
             ("entered", json!({ "account": account.to_string(), "slot": slot.0 }))
         }
-        Change::CredentialsRaised { account, account_version, .. } => (
+        Change::CredentialsRaised { account, account_version, why, .. } => (
             "credentials_raised",
-            json!({ "account": account.to_string(), "account_version": account_version }),
+            json!({ "account": account.to_string(), "account_version": account_version, "why": format!("{why:?}").to_lowercase() }),
         ),
     }
 }

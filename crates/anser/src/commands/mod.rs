@@ -1,11 +1,14 @@
 //! One file for each command.
 
+mod administer;
 mod bench;
 mod chat;
 mod connect;
 mod exit;
+mod folder;
 mod group;
 mod invite;
+mod key;
 mod log;
 mod password;
 mod send;
@@ -39,6 +42,9 @@ pub enum Command {
     Group(group::Group),
     /// Make a code with which somebody can register
     Invite(invite::Invite),
+    /// Make, list and revoke API keys of application servers
+    #[command(subcommand)]
+    Key(key::Key),
     /// Measure this machine: figures beside what it does at most
     Bench(bench::Bench),
     /// Look into the log of a data folder
@@ -56,6 +62,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(user) => user.run(),
         Command::Group(group) => group.run(),
         Command::Invite(invite) => invite.run(),
+        Command::Key(key) => key.run(),
         Command::Bench(bench) => bench.run(),
         Command::Log(log) => log.run(),
     }

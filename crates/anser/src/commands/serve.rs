@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anser_server::accounts::{AccountConfig, AccountRates, Rate, RegistrationMode};
+use anser_server::accounts::{AccountConfig, AccountRates, Rate, RegistrationMode, SecondDevice};
 use anser_server::wiring::{BACKOFF_CAP_MS, CONNECTIONS_MAX, HEARTBEAT_INTERVAL_MS, ServeConfig, Server};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -26,6 +26,10 @@ pub struct Serve {
     /// Who may register
     #[arg(long, default_value = "invitation", env = "ANSER_REGISTRATION")]
     registration: Registration,
+    /// What becomes of a device when another one of its kind (phone, web, …) signs in: both stay, or the
+    /// older one is signed out
+    #[arg(long, default_value = "allow", env = "ANSER_SECOND_DEVICE")]
+    second_device: SecondDevicePolicy,
     /// How often something may be asked, as NAME=BURST/MILLISECONDS: so many at once, then one more after
     /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up or invite
     #[arg(long = "rate", value_name = "NAME=BURST/MS", value_parser = parse_rate)]
@@ -64,6 +68,12 @@ enum Registration {
     Open,
     Invitation,
     Closed,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SecondDevicePolicy {
+    Allow,
+    Replace,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -134,6 +144,10 @@ impl Serve {
                 Registration::Open => RegistrationMode::Open,
                 Registration::Invitation => RegistrationMode::Invitation,
                 Registration::Closed => RegistrationMode::Closed,
+            },
+            second_device: match self.second_device {
+                SecondDevicePolicy::Allow => SecondDevice::Allow,
+                SecondDevicePolicy::Replace => SecondDevice::Replace,
             },
             ..AccountConfig::default()
         };

@@ -1,15 +1,18 @@
-//! `anser user`: registering, signing in and out, people, devices, the password.
+//! `anser user`: registering, signing in and out, people, devices, the profile, the password; and with the
+//! data folder of a server, running its accounts.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anser_client::ServerAddress;
-use anser_client::account::{AccountApi, AccountError, Grant, Registration};
+use anser_client::account::{AccountApi, AccountError, Grant, ProfileChange, Registration};
 use anser_model::DeviceId;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::commands::administer;
 use crate::commands::connect::{self, DEFAULT_SERVER, OnProfile, say};
+use crate::commands::folder::OnFolder;
 use crate::commands::password::{PasswordSource, asked, first_line_of};
 use crate::profile::{Profile, SavedSession};
 
@@ -23,12 +26,29 @@ pub enum User {
     SignOut(SignOut),
     /// Show somebody, found by exact handle
     Show(Show),
+    /// Show or change one's own profile
+    Profile(ProfileArgs),
     /// List one's own devices
     Devices(Devices),
     /// Sign one of one's own devices out
     Revoke(Revoke),
     /// Change the password; every other device is signed out
     Password(Password),
+    /// Leave: deactivate one's own account, with its password
+    Leave(Leave),
+    /// List the accounts of a data folder
+    List(administer::List),
+    /// End all sessions of an account, and let nobody in on it; on a data folder
+    Deactivate(administer::OnAccount),
+    /// Let an account in again that was deactivated; on a data folder
+    Reactivate(administer::OnAccount),
+    /// Give an account another password, and end its sessions; on a data folder
+    ResetPassword(administer::ResetPassword),
+    /// Make an account run the installation; on a data folder
+    MakeAdmin(administer::MakeAdmin),
+    /// Where no administrator can come in any more: make an account one, let it in again, and give it
+    /// another password; on a data folder
+    ResetAdmin(administer::ResetAdmin),
 }
 
 #[derive(Args)]
@@ -84,9 +104,38 @@ pub struct Show {
     on: OnProfile,
     /// The exact handle; without it, oneself
     handle: Option<String>,
+    /// Ask the data folder of a server, not a server: deactivated accounts are found as well
+    #[arg(long, value_name = "FOLDER", requires = "handle")]
+    data: Option<PathBuf>,
     /// One JSON object as output
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+pub struct ProfileArgs {
+    #[command(flatten)]
+    on: OnProfile,
+    /// The name that others see from now on
+    #[arg(long)]
+    name: Option<String>,
+    /// The picture that others see from now on: an address, at most 256 bytes; "" for none
+    #[arg(long)]
+    avatar: Option<String>,
+    /// What you say of yourself from now on, at most 1,024 bytes; "" for nothing
+    #[arg(long)]
+    bio: Option<String>,
+    /// One JSON object as output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Leave {
+    #[command(flatten)]
+    on: OnProfile,
+    #[command(flatten)]
+    password: PasswordSource,
 }
 
 #[derive(Args)]
@@ -128,6 +177,14 @@ impl User {
                 User::Devices(it) => it.run().await,
                 User::Revoke(it) => it.run().await,
                 User::Password(it) => it.run().await,
+                User::Profile(it) => it.run().await,
+                User::Leave(it) => it.run().await,
+                User::List(it) => it.run().await,
+                User::Deactivate(it) => it.deactivate().await,
+                User::Reactivate(it) => it.reactivate().await,
+                User::ResetPassword(it) => it.run().await,
+                User::MakeAdmin(it) => it.run().await,
+                User::ResetAdmin(it) => it.run().await,
             }
         })?;
         Ok(ExitCode::SUCCESS)
@@ -226,16 +283,51 @@ impl SignOut {
 
 impl Show {
     async fn run(self) -> anyhow::Result<()> {
+        if let (Some(data), Some(handle)) = (self.data, &self.handle) {
+            return administer::show(&OnFolder { data }, handle, self.json).await;
+        }
         let signed_in = self.on.signed_in()?;
         let handle = self.handle.as_deref().unwrap_or(signed_in.handle());
         let person = signed_in.person(handle).await?;
         if self.json {
-            say(&json!({ "account": person.account.to_string(), "handle": person.handle, "name": person.name })
-                .to_string())?;
+            let (account, version) = (person.account.to_string(), person.version);
+            let shown = json!({ "account": account, "handle": person.handle, "name": person.name, "avatar": person.avatar, "bio": person.bio, "version": version });
+            say(&shown.to_string())?;
         } else {
             say(&format!("{}  @{}  account {}", person.name, person.handle, person.account))?;
         }
         Ok(())
+    }
+}
+
+impl ProfileArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let signed_in = self.on.signed_in()?;
+        let change = ProfileChange { name: self.name, avatar: self.avatar, bio: self.bio };
+        let own = signed_in.profile_with(change).await?;
+        if self.json {
+            let (account, version) = (own.account.to_string(), own.version);
+            let shown = json!({ "account": account, "handle": own.handle, "name": own.name, "avatar": own.avatar, "bio": own.bio, "version": version });
+            say(&shown.to_string())?;
+        } else {
+            say(&format!("{}  @{}  account {}", own.name, own.handle, own.account))?;
+            for (what, text) in [("avatar", own.avatar), ("bio", own.bio)] {
+                if !text.is_empty() {
+                    say(&format!("{what}: {text}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Leave {
+    async fn run(self) -> anyhow::Result<()> {
+        let signed_in = self.on.signed_in()?;
+        let _lock = signed_in.profile().lock_store()?;
+        let password = self.password.read("Password")?;
+        signed_in.deactivate(&password).await?;
+        signed_in.profile().forget()
     }
 }
 
@@ -247,13 +339,14 @@ impl Devices {
                 json!({
                     "device": device.device.to_string(),
                     "name": device.name,
+                    "kind": device.kind,
                     "created_at_ms": device.created_at_ms,
                     "last_seen_at_ms": device.last_seen_at_ms,
                     "current": device.current,
                 })
                 .to_string()
             } else {
-                format!("{:>6}  {}{here}", device.device.to_string(), device.name)
+                format!("{:>6}  {:<8}  {}{here}", device.device.to_string(), device.kind, device.name)
             };
             if !say(&line)? {
                 break;

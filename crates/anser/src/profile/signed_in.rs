@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_client::account::{AccountApi, AccountError, Device, Invitation, Person};
+use anser_client::account::{AccountApi, AccountError, Device, Invitation, Person, ProfileChange};
 use anser_client::tokens::{BoxFuture, Tokens as _};
 use anser_client::{Options, ServerAddress};
 use anser_model::{AccountId, DeviceId};
@@ -78,6 +78,30 @@ impl SignedIn {
     /// Signs one of one's own devices out.
     pub async fn revoke(&self, device: DeviceId) -> Result<(), AccountError> {
         self.call(move |api, token| Box::pin(async move { api.revoke_device(&token, device).await })).await
+    }
+
+    /// One's own profile, after this change, if it is one.
+    pub async fn profile_with(&self, change: ProfileChange) -> Result<Person, AccountError> {
+        self.call(move |api, token| {
+            let change = change.clone();
+            Box::pin(async move {
+                match change.is_empty() {
+                    true => api.profile(&token).await,
+                    false => api.change_profile(&token, &change).await,
+                }
+            })
+        })
+        .await
+    }
+
+    /// Deactivates the account.
+    pub async fn deactivate(&self, password: &str) -> Result<(), AccountError> {
+        let password = password.to_owned();
+        self.call(move |api, token| {
+            let password = password.clone();
+            Box::pin(async move { api.deactivate(&token, &password).await })
+        })
+        .await
     }
 
     /// Makes an invitation.

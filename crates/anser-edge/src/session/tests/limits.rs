@@ -126,7 +126,12 @@ fn a_message_goes_to_all_sessions_but_the_one_that_sent_it_and_is_encoded_once_f
 
 #[test]
 fn credentials_that_were_raised_end_those_below_them_and_nobody_else() {
-    let raised = |account_version, device| Change::CredentialsRaised { account: ME, account_version, device };
+    let raised = |account_version, device| Change::CredentialsRaised {
+        account: ME,
+        account_version,
+        device,
+        why: KickReason::Revoked,
+    };
     let told = |change| {
         let mut rigs = [Rig::attached(&[])];
         let origin = ReplyTo::Session { edge: HERE.0, session: SESSION, request: 1 };
@@ -137,6 +142,11 @@ fn credentials_that_were_raised_end_those_below_them_and_nobody_else() {
     let kicked = (vec!["kicked: revoked".to_owned()], true);
     assert_eq!(told(raised(GRANT.account_version + 1, None)), kicked);
     assert_eq!(told(raised(0, Some((GRANT.device, GRANT.device_version + 1)))), kicked);
+    for (why, code) in [(KickReason::Replaced, "replaced"), (KickReason::Deactivated, "deactivated")] {
+        let account_version = GRANT.account_version + 1;
+        let change = Change::CredentialsRaised { account: ME, account_version, device: None, why };
+        assert_eq!(told(change), (vec![format!("kicked: {code}")], true));
+    }
     assert_eq!(told(raised(GRANT.account_version, None)), (vec![], false));
     assert_eq!(told(raised(0, Some((DeviceId(2), 99)))), (vec![], false));
     assert_eq!(told(raised(0, Some((GRANT.device, GRANT.device_version)))), (vec![], false));

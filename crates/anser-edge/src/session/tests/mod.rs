@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anser_core::engine::{Answer, Event, HomeView, Query, ReplyTo};
 use anser_core::fanout::EdgeId;
 use anser_core::storage::StoredFact;
+use anser_model::KickReason;
 use anser_model::{
     AccountId, Change, ConversationFact, ConversationId, DeviceId, Message, N, Ordinal, Refusal, Seq, Slot,
     SlotKey, Timeline, UnixMillis,
