@@ -4,6 +4,7 @@ use anser_proto::v1;
 use anser_proto::v1::client_frame::Request;
 use anser_proto::v1::response::Result as Answer;
 use anser_proto::v1::server_frame::Frame;
+use anser_tests::conversation::text_of;
 use anser_tests::{Client, Person, Server, http};
 use serde_json::{Value, json};
 
@@ -128,7 +129,9 @@ async fn a_deactivated_account_hears_why_and_its_friends_see_it() {
     assert_eq!(done(&server, &["user", "reactivate", "ann"], "").await, "");
     let mut back = connected(&server, &sign_in(&server, "ann", PASSWORD, "").await).await;
     let cid = back.conversations().await.remove(0).cid;
-    assert_eq!(back.whole_history(&cid).await.len(), 2, "what was sent meanwhile is there");
+    let history = back.whole_history(&cid).await;
+    let said: Vec<_> = history.iter().filter_map(text_of).collect();
+    assert_eq!(said, ["I am leaving", "this waits for you"], "what was sent meanwhile is there");
     assert!(!profile(&mut at_ben, ann.id()).await.deactivated);
     assert_eq!(done(&server, &["user", "deactivate", "@Ann"], "").await, "");
     assert_eq!(kicked(&mut back).await, "deactivated", "a running server learns of it from the folder");
