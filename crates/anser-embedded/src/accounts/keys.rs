@@ -7,7 +7,7 @@ use anser_model::{AccountId, UnixMillis};
 use rusqlite::{Row, Transaction, params};
 
 use super::{Refusal, SqliteAccounts};
-use crate::sqlite::{Fault, counted, uncounted};
+use crate::sqlite::{counted, uncounted};
 
 pub(super) const GET_KEY: &str = "
     SELECT key, hash, name, scopes, author, created_at, revoked_at FROM api_key WHERE hash = ?1";
@@ -88,6 +88,6 @@ fn key_row(row: &Row<'_>) -> Result<ApiKeyRow, Refusal> {
         scopes: Scopes::from_bits(row.get(3)?),
         author: row.get::<_, Option<i64>>(4)?.map(|author| AccountId(author.cast_unsigned())),
         created_at: UnixMillis(uncounted(row.get(5)?)?),
-        revoked_at: revoked_at.map(uncounted).transpose().map_err(Fault::from)?.map(UnixMillis),
+        revoked_at: revoked_at.map(uncounted).transpose()?.map(UnixMillis),
     })
 }
