@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anser_model::{
-    AccountId, Change, ConversationFact, ConversationId, ConversationKind, DeviceId, Intervals, N, Ordinal,
-    Role, Seq, Slot, UnixMillis, Unread, planted,
+    AccountId, Change, ConversationFact, ConversationId, ConversationKind, DeviceId, Intervals, Message, N,
+    Ordinal, Role, Seq, Slot, UnixMillis, Unread, planted,
 };
 
 use crate::storage::StoredFact;
+
+/// Mentions of everybody that a conversation keeps.
+const MENTIONS_OF_ALL_KEPT: usize = 2;
 
 /// A conversation as of its newest fact.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +53,9 @@ pub struct Shared {
     pub last_message: Option<Arc<StoredFact>>,
     /// The two of a direct conversation with their read marks; empty for other kinds.
     pub pair: Vec<(AccountId, Seq)>,
+    /// The newest mentions of everybody, ascending, at most one by each author: the last one that is not a
+    /// given account's own is among two.
+    pub mention_all: Vec<(Seq, AccountId)>,
     /// Present members.
     pub member_count: u32,
     /// What only a self conversation has.
@@ -151,6 +157,8 @@ pub struct Head {
     pub unread: Unread,
     /// How many are unread.
     pub unread_count: u64,
+    /// The newest message past the base by which somebody else mentions everybody; 0: none, or a tombstone.
+    pub mention_all: Seq,
     /// How far the other one of a direct conversation has read.
     pub peer_mark: Option<Seq>,
     /// Present members.
@@ -187,6 +195,7 @@ impl Conversation {
             n_newest: N(0),
             last_message: None,
             pair: Vec::new(),
+            mention_all: Vec::new(),
             member_count: 0,
             home: Home::default(),
         };
@@ -263,8 +272,9 @@ impl Conversation {
                 }
                 self.rebuild_roster();
             }
-            Change::MessageSent(_) => {
+            Change::MessageSent(message) => {
                 self.shared.last_message = Some(stored.clone());
+                self.note_mentions(message, seq, fact.author, touched);
                 if fact.change.is_countable()
                     && !planted!(OwnSendsUnread)
                     && let Some(sender) = self.members.get_mut(&fact.author)
@@ -310,6 +320,24 @@ impl Conversation {
                     *known = (*known).max(*version);
                 }
             }
+        }
+    }
+
+    /// Those present who are named have an unread mention. As it was sent: an edit mentions nobody anew.
+    fn note_mentions(&mut self, message: &Message, seq: Seq, author: AccountId, touched: &mut Touched) {
+        for account in message.mentions.iter().filter(|&&account| account != author) {
+            let member = self.members.get_mut(account).filter(|member| member.intervals.is_open());
+            if let Some(member) = member {
+                member.unread.mentioned(seq);
+                touched.members.push(*account);
+            }
+        }
+        if message.mention_all {
+            let last = &mut self.shared.mention_all;
+            last.retain(|&(_, other)| other != author);
+            last.push((seq, author));
+            let excess = last.len().saturating_sub(MENTIONS_OF_ALL_KEPT);
+            last.drain(..excess);
         }
     }
 
@@ -464,6 +492,11 @@ impl Shared {
         self.pair.iter().copied().find(|&(other, _)| other != account)
     }
 
+    fn mention_all_for(&self, account: AccountId, member: &Member) -> Seq {
+        let others = self.mention_all.iter().rev().find(|&&(_, author)| author != account);
+        others.map_or(Seq(0), |&(seq, _)| if seq > member.unread.base() { seq } else { Seq(0) })
+    }
+
     /// The newest n of which a member has something to be told.
     pub fn n_for(&self, member: &Member) -> N {
         if member.intervals.is_open() { member.n.max(self.n_shared).max(self.n_receipts) } else { member.n }
@@ -485,6 +518,11 @@ impl Shared {
             mark: member.mark,
             unread: member.unread.clone(),
             unread_count: 0,
+            mention_all: if member.tombstone.is_none() {
+                self.mention_all_for(account, member)
+            } else {
+                Seq(0)
+            },
             peer_mark: peer.map(|(_, mark)| mark),
             member_count: self.member_count,
             at: self.at,

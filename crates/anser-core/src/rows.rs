@@ -61,6 +61,8 @@ struct SharedSchema {
     account_version: u64,
     #[prost(message, repeated, tag = "14")]
     devices: Vec<MarkedSchema>,
+    #[prost(message, repeated, tag = "40")]
+    mention_all: Vec<MarkedSchema>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -85,6 +87,8 @@ struct MemberSchema {
     newest_client_time: u64,
     #[prost(message, optional, tag = "10")]
     tombstone: Option<TombstoneSchema>,
+    #[prost(uint64, repeated, tag = "40")]
+    mentions: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -135,6 +139,11 @@ pub fn conversation_row(shared: &Shared) -> ConversationRow {
         entered: shared.home.entered.to_vec(),
         account_version: shared.home.account_version,
         devices: shared.home.devices.iter().map(|(&id, &value)| MarkedSchema { id: id.0, value }).collect(),
+        mention_all: shared
+            .mention_all
+            .iter()
+            .map(|&(seq, author)| MarkedSchema { id: author.0, value: seq.0 })
+            .collect(),
     };
     ConversationRow {
         cid: shared.cid,
@@ -162,6 +171,7 @@ pub fn shared_from(slot: Slot, row: &ConversationRow) -> Result<Shared, StorageE
         n_newest: N(schema.n_newest),
         last_message: stands(slot, schema.last_message)?,
         pair: schema.pair.iter().map(|marked| (AccountId(marked.id), Seq(marked.value))).collect(),
+        mention_all: schema.mention_all.iter().map(|it| (Seq(it.value), AccountId(it.id))).collect(),
         member_count: schema.member_count,
         home: Home {
             entered,
@@ -191,6 +201,7 @@ pub fn member_row(cid: ConversationId, account: AccountId, member: &Member) -> M
             last_message: standing(&tombstone.last_message),
             member_count: tombstone.member_count,
         }),
+        mentions: member.unread.mentions().iter().map(|seq| seq.0).collect(),
     };
     MemberRow {
         cid,
@@ -215,6 +226,12 @@ pub fn member_from(slot: Slot, row: &MemberRow) -> Result<Member, StorageError> 
     {
         return Err(StorageError::Impossible("list of own sends"));
     }
+    if !schema.mentions.is_sorted_by(|one, next| one < next)
+        || schema.mentions.first().is_some_and(|&seq| seq <= schema.base)
+    {
+        return Err(StorageError::Impossible("list of mentions"));
+    }
+    let mentions = schema.mentions.into_iter().map(Seq).collect();
     let intervals = intervals.into_iter().map(|(low, high)| (Seq(low), Seq(high))).collect();
     let own_sends = own_sends.into_iter().map(|(seq, ordinal)| (Seq(seq), Ordinal(ordinal))).collect();
     let tombstone = schema
@@ -236,7 +253,7 @@ pub fn member_from(slot: Slot, row: &MemberRow) -> Result<Member, StorageError> 
         joined_seq: Seq(schema.joined_seq),
         intervals: Intervals::from_parts(intervals),
         mark: Seq(schema.mark),
-        unread: Unread::from_parts(Seq(schema.base), Ordinal(schema.base_ordinal), own_sends),
+        unread: Unread::from_parts(Seq(schema.base), Ordinal(schema.base_ordinal), own_sends, mentions),
         newest_client_time: UnixMillis(schema.newest_client_time),
         n: row.n,
         tombstone,
@@ -265,11 +282,12 @@ mod tests {
     /// Found by `prove fuzz`: a list that no writer makes ended the process instead of the reading.
     #[test]
     fn impossible_lists_of_a_member_are_errors() {
-        let read = |intervals: &[u64], own_sends: &[u64]| {
+        let read_with = |intervals: &[u64], own_sends: &[u64], mentions: &[u64]| {
             let schema = MemberSchema {
                 role: 1,
                 intervals: intervals.into(),
                 own_sends: own_sends.into(),
+                mentions: mentions.into(),
                 base: 4,
                 ..MemberSchema::default()
             };
@@ -277,7 +295,12 @@ mod tests {
             let (cid, account) = (ConversationId([7; 16]), AccountId(1));
             member_from(Slot(0), &MemberRow { cid, account, n: N(1), present: true, state }).map(|_| ())
         };
+        let read = |intervals: &[u64], own_sends: &[u64]| read_with(intervals, own_sends, &[5, 7]);
         assert_eq!(read(&[1, 3, 5, u64::MAX], &[5, 1, 6, 2]), Ok(()));
+        for impossible in [&[4][..], &[7, 6], &[5, 5]] {
+            let read = read_with(&[1, u64::MAX], &[], impossible);
+            assert_eq!(read, Err(StorageError::Impossible("list of mentions")), "{impossible:?}");
+        }
         let intervals = Err(StorageError::Impossible("list of intervals"));
         for impossible in [&[5, 6, 1, u64::MAX][..], &[1, 5, 5, u64::MAX], &[3, 2, 4, u64::MAX]] {
             assert_eq!(read(impossible, &[]), intervals, "{impossible:?}");

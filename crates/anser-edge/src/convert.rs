@@ -12,7 +12,7 @@ use anser_model::{
     Refusal, Rewrite, Rewritten, Role, Seq, Timeline,
 };
 use anser_proto::v1::{self, client_frame::Request};
-use anser_proto::{ErrorCode, wire};
+use anser_proto::{ErrorCode, bodies, wire};
 
 /// How long a client waits before it repeats what was refused for now.
 const RETRY_AFTER_MS: u64 = 500;
@@ -94,9 +94,10 @@ fn message_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
         if message.text.is_empty() {
             return Err(bad("message.text", "a text message is not empty"));
         }
-        if !message.body.is_empty() {
-            return Err(bad("message.body", "a text message has its text in text, and no body"));
-        }
+    }
+    if let Err(error) = bodies::check(&message.kind, &message.body) {
+        let dot = if error.field.is_empty() { "" } else { "." };
+        return Err(bad(&format!("message.body{dot}{}", error.field), &error.right));
     }
     Ok(Message {
         kind: message.kind,
@@ -383,6 +384,8 @@ pub fn head(head: &Head) -> v1::Head {
         member_count: head.member_count,
         at_ms: head.at.0,
         first_visible_seq: head.first_visible.0,
+        mentions: head.unread.mentions().iter().map(|seq| seq.0).collect(),
+        mention_all_seq: head.mention_all.0,
     }
 }
 

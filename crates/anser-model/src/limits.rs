@@ -32,6 +32,8 @@ pub const FRAME_BYTES: usize = 64 * 1024;
 pub const PAGE_MESSAGES: usize = 200;
 /// Own sends past the base that a member's state keeps; above it the cap moves up.
 pub const OWN_SENDS_KEPT: usize = 64;
+/// Seqs of unread mentions that a member's state keeps; the oldest go first.
+pub const UNREAD_MENTIONS_KEPT: usize = 64;
 /// How long a client id is accepted after it was minted.
 pub const CLIENT_ID_ACCEPTED_MS: u64 = 30 * DAY_MS;
 /// How long a client id is remembered, by its own time.

@@ -125,6 +125,8 @@ mod switch {
         EditKeepsOldBody = "edit-keeps-old-body",
         /// A message is shown to those who may not see the fact that edited it last.
         EditShownOutside = "edit-shown-outside",
+        /// What was read still counts as an unread mention.
+        MentionsOutliveMark = "mentions-outlive-mark",
         /// A client has several commands of one conversation under way at once.
         ManyUnderWay = "many-under-way",
     }

@@ -3,7 +3,8 @@
 //! unread = ordinal(head) − ordinal(base) − the member's own countable sends past the base.
 
 use crate::ids::{Ordinal, Seq};
-use crate::limits::OWN_SENDS_KEPT;
+use crate::limits::{OWN_SENDS_KEPT, UNREAD_MENTIONS_KEPT};
+use crate::planted;
 
 /// What a member's unread count follows from, besides the head.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,13 +15,21 @@ pub struct Unread {
     base_ordinal: Ordinal,
     /// Own countable sends past the base, ascending, at most [`OWN_SENDS_KEPT`].
     own_sends: Vec<(Seq, Ordinal)>,
+    /// Messages past the base that mention the member by name, ascending: the newest
+    /// [`UNREAD_MENTIONS_KEPT`] of them.
+    mentions: Vec<Seq>,
 }
 
 impl Unread {
     /// Rebuilds what was stored.
-    pub fn from_parts(base: Seq, base_ordinal: Ordinal, own_sends: Vec<(Seq, Ordinal)>) -> Self {
-        debug_assert!(own_sends.is_sorted());
-        Unread { base, base_ordinal, own_sends }
+    pub fn from_parts(
+        base: Seq,
+        base_ordinal: Ordinal,
+        own_sends: Vec<(Seq, Ordinal)>,
+        mentions: Vec<Seq>,
+    ) -> Self {
+        debug_assert!(own_sends.is_sorted() && mentions.is_sorted());
+        Unread { base, base_ordinal, own_sends, mentions }
     }
 
     /// The base.
@@ -38,6 +47,21 @@ impl Unread {
         &self.own_sends
     }
 
+    /// Messages past the base that mention the member by name.
+    pub fn mentions(&self) -> &[Seq] {
+        &self.mentions
+    }
+
+    /// Somebody else's message mentions the member by name.
+    pub fn mentioned(&mut self, seq: Seq) {
+        assert!(self.mentions.last().is_none_or(|&last| last <= seq), "messages arrive in order");
+        if seq > self.base && self.mentions.last() != Some(&seq) {
+            self.mentions.push(seq);
+            let excess = self.mentions.len().saturating_sub(UNREAD_MENTIONS_KEPT);
+            self.mentions.drain(..excess);
+        }
+    }
+
     /// Moves the base up to `seq`; never back.
     pub fn raise_base(&mut self, seq: Seq, ordinal: Ordinal) {
         if seq > self.base {
@@ -45,6 +69,9 @@ impl Unread {
             self.base = seq;
             self.base_ordinal = ordinal;
             self.own_sends.retain(|&(own, _)| own > seq);
+            if !planted!(MentionsOutliveMark) {
+                self.mentions.retain(|&mention| mention > seq);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! what the frames are used for. The contract is `schema/anser/v1/client.proto` and
 //! `data/errors.json`; `vectors/` holds frames in both forms that every implementation must agree on.
 
+pub mod bodies;
 pub mod codec;
 pub mod errors;
 pub mod tables;

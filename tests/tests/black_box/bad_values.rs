@@ -47,6 +47,47 @@ async fn what_a_message_may_not_hold() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_standard_kind_is_looked_at() {
+    let server = Server::start().await;
+    let [ann, ben] = Person::register_all(&server, ["ann", "ben"]).await;
+    let mut client = Client::attach(&server, &ann).await;
+    let of_kind = |kind: &str, body: &str| {
+        let (kind, body) = (kind.into(), Bytes::copy_from_slice(body.as_bytes()));
+        Some(v1::Message { kind, body, text: "[see the body]".into(), ..v1::Message::default() })
+    };
+    let voice = r#"{"file":"f","mime":"audio/ogg","bytes":1,"duration_ms":900}"#;
+    for (kind, body, field, right) in [
+        ("image", "", "message.body:", "JSON object"),
+        ("image", r#"{"file":"f","mime":"image/png"}"#, "message.body:", "missing field `bytes`"),
+        ("voice", &voice.replace('1', "0"), "message.body.bytes:", "not 0"),
+        ("voice", &voice.replace("900", "-1"), "message.body.duration_ms:", "-1"),
+        ("video", voice, "message.body", "missing field"),
+        ("file", r#"{"file":"/etc/passwd","mime":"a/b","bytes":1,"name":"x"}"#, "message.body.file:", "A-Z"),
+        ("location", r#"{"latitude":91,"longitude":0}"#, "message.body.latitude:", "from -90 to 90"),
+        ("card", r#"{"account":7}"#, "message.body.account:", "string"),
+        ("card", r#"{"account":"7","admin":true}"#, "message.body", "unknown field `admin`"),
+        ("transcript", r#"{"title":"t","items":[]}"#, "message.body.items:", "1 to 100"),
+        ("custom", "[1]", "message.body:", "object"),
+    ] {
+        let request = send(by_peer(&ben), client.mint(), of_kind(kind, body));
+        let error = client.command(request).await.expect_err(kind);
+        assert_eq!(error.code, "bad_value", "{kind} {body}");
+        assert!(
+            error.message.starts_with(field) && error.message.contains(right),
+            "{kind}: {}",
+            error.message
+        );
+    }
+    assert_eq!(client.conversations().await, [], "nothing of it had an effect");
+    for (kind, body) in [("voice", voice), ("custom", "{}"), ("x-own", "not JSON")] {
+        let message = of_kind(kind, body);
+        let request = send(by_peer(&ben), client.mint(), message.clone());
+        let sent = client.command(request).await.expect("it is what it says");
+        assert_eq!(Some(client.message(&sent.cid, sent.seq).await), message, "stored as it was given");
+    }
+}
+
+#[tokio::test]
 async fn long_and_strange_texts_within_the_limits_arrive_as_they_are() {
     let server = Server::start().await;
     let [ann, ben] = Person::register_all(&server, ["ann", "ben"]).await;

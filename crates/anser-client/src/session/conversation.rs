@@ -116,6 +116,16 @@ impl Conversation {
         self.unread.count(self.head.ordinal)
     }
 
+    /// seqs of unread messages that mention its owner by name: the newest 64.
+    pub fn mentions(&self) -> &[u64] {
+        self.unread.mentions()
+    }
+
+    /// seq of the newest unread message by which somebody else mentions everybody.
+    pub fn mention_all(&self) -> Option<u64> {
+        self.unread.mention_all()
+    }
+
     /// How far its owner has read.
     pub fn mark(&self) -> u64 {
         self.head.mark
@@ -359,7 +369,10 @@ impl Conversation {
         match &event.change {
             Some(Change::Message(message)) => {
                 self.head.last_message = Some(event.clone());
-                if event.author == own.get() && !message.uncounted {
+                if event.author != own.get() {
+                    let by_name = message.mentions.contains(&own.get());
+                    self.unread.mentioned(event.seq, by_name, message.mention_all);
+                } else if !message.uncounted {
                     self.unread.own_send(event.seq, event.ordinal);
                 }
             }
@@ -413,6 +426,7 @@ impl Conversation {
         self.head.member_count = self.head.member_count.saturating_sub(1);
         if removed.member == own.get() {
             self.head.role = Role::Unspecified.into();
+            self.unread.part();
         } else if removed.new_owner == own.get() && removed.new_owner > 0 {
             self.head.role = Role::Owner.into();
         }

@@ -1,6 +1,6 @@
 //! The unread count of one conversation, kept exact by events between two heads.
 
-use anser_model::limits::OWN_SENDS_KEPT;
+use anser_model::limits::{OWN_SENDS_KEPT, UNREAD_MENTIONS_KEPT};
 use anser_proto::v1;
 
 /// unread = ordinal of the head − ordinal of the base − own sends past the base.
@@ -12,6 +12,10 @@ pub struct Unread {
     base_ordinal: u64,
     /// (seq, ordinal) of own countable sends past the base, ascending; ordinal 0: not told.
     own_sends: Vec<(u64, u64)>,
+    /// Messages past the base that mention the owner by name, ascending.
+    mentions: Vec<u64>,
+    /// The newest message past the base by which somebody else mentions everybody; 0: none.
+    mention_all: u64,
 }
 
 impl Unread {
@@ -22,7 +26,17 @@ impl Unread {
         own_sends.retain(|&(seq, _)| seq > head.base_seq);
         own_sends.sort_unstable();
         own_sends.dedup_by_key(|&mut (seq, _)| seq);
-        Unread { base_seq: head.base_seq, base_ordinal: head.base_ordinal, own_sends }
+        let mut mentions = head.mentions.clone();
+        mentions.retain(|&seq| seq > head.base_seq);
+        mentions.sort_unstable();
+        mentions.dedup();
+        Unread {
+            base_seq: head.base_seq,
+            base_ordinal: head.base_ordinal,
+            own_sends,
+            mentions,
+            mention_all: head.mention_all_seq,
+        }
     }
 
     /// Writes it into a head.
@@ -32,6 +46,8 @@ impl Unread {
         head.own_sends = self.own_sends.iter().map(|&(seq, _)| seq).collect();
         head.own_send_ordinals = self.own_sends.iter().map(|&(_, ordinal)| ordinal).collect();
         head.unread = self.count(head.ordinal);
+        head.mentions.clone_from(&self.mentions);
+        head.mention_all_seq = self.mention_all;
     }
 
     /// Everything up to `seq` counts as read; never back.
@@ -40,7 +56,41 @@ impl Unread {
             self.base_seq = seq;
             self.base_ordinal = ordinal;
             self.own_sends.retain(|&(own, _)| own > seq);
+            self.mentions.retain(|&mention| mention > seq);
+            if self.mention_all <= seq {
+                self.mention_all = 0;
+            }
         }
+    }
+
+    /// Unread messages that mention the owner by name.
+    pub fn mentions(&self) -> &[u64] {
+        &self.mentions
+    }
+
+    /// The newest unread message by which somebody else mentions everybody.
+    pub fn mention_all(&self) -> Option<u64> {
+        (self.mention_all > 0).then_some(self.mention_all)
+    }
+
+    /// Somebody else's message at `seq` mentions the owner by name, or everybody.
+    pub fn mentioned(&mut self, seq: u64, by_name: bool, all: bool) {
+        if seq <= self.base_seq {
+            return;
+        }
+        if by_name && self.mentions.last().is_none_or(|&last| last < seq) {
+            self.mentions.push(seq);
+            let excess = self.mentions.len().saturating_sub(UNREAD_MENTIONS_KEPT);
+            self.mentions.drain(..excess);
+        }
+        if all {
+            self.mention_all = self.mention_all.max(seq);
+        }
+    }
+
+    /// The owner is no member any more: a mention of everybody is not for it.
+    pub fn part(&mut self) {
+        self.mention_all = 0;
     }
 
     /// One of one's own devices sent a countable message.

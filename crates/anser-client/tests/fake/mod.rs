@@ -227,7 +227,7 @@ impl Server {
             member_count: 2,
             at_ms: log.facts.last().map_or(0, |fact| fact.at_ms),
             first_visible_seq: 1,
-            title: String::new(),
+            ..v1::Head::default()
         }
     }
 

@@ -52,6 +52,25 @@ pub(super) fn client_json() -> Vec<Vec<u8>> {
     json(CLIENT)
 }
 
+pub(super) fn bodies() -> Vec<Vec<u8>> {
+    let item = r#"{"author":"7","name":"Ann","at_ms":5,"kind":"card","text":"x","body":{"account":"9"}}"#;
+    let transcript = format!(r#"{{"title":"t","items":[{item},{item}]}}"#);
+    let all = [
+        (
+            "image",
+            r#"{"file":"f","mime":"image/png","bytes":9,"width":3,"height":2,"blurhash":"LEHV6nWB2yk8"}"#,
+        ),
+        ("file", r#"{"file":"f","mime":"a/b","bytes":1,"name":"a.xls"}"#),
+        ("voice", r#"{"file":"f","mime":"audio/ogg","bytes":1,"duration_ms":900,"waveform":[0,255]}"#),
+        ("video", r#"{"file":"f","mime":"video/mp4","bytes":1,"duration_ms":1,"width":4,"height":3}"#),
+        ("location", r#"{"latitude":31.2,"longitude":-180,"name":"Bund"}"#),
+        ("card", r#"{"account":"7","name":"Ben"}"#),
+        ("transcript", &transcript),
+        ("custom", r#"{"anything":[{"at":"all"}]}"#),
+    ];
+    all.iter().map(|(kind, body)| format!("{kind}\n{body}").into_bytes()).collect()
+}
+
 pub(super) fn server_binary() -> Vec<Vec<u8>> {
     binary(SERVER)
 }

@@ -13,7 +13,7 @@ use anser_model::limits::{
     FRAME_BYTES, MEMBERS_PER_COMMAND, MESSAGE_BODY_BYTES, MESSAGE_TEXT_BYTES, TITLE_BYTES,
 };
 use anser_model::{AccountId, Actor, ClientId, ConversationId, DeviceId, Fact, Intent, N, Slot};
-use anser_proto::{Encoding, decode_client, decode_server, encode_client, encode_server, wire};
+use anser_proto::{Encoding, bodies, decode_client, decode_server, encode_client, encode_server, wire};
 use bytes::Bytes;
 
 use super::{corpus, log_folder};
@@ -72,6 +72,7 @@ pub static TARGETS: &[Target] = &[
     Target { name: "server-binary", corpus: corpus::server_binary, check: server_binary, ..FRAME },
     Target { name: "server-json", weight: 40, corpus: corpus::server_json, check: server_json, ..FRAME },
     Target { name: "request", corpus: corpus::client_binary, check: request, ..FRAME },
+    Target { name: "bodies", corpus: corpus::bodies, check: body, ..PLAIN },
     Target { name: "ids", limit_bytes: TYPED_BYTES, corpus: corpus::ids, check: ids, ..PLAIN },
     Target { name: "fact", corpus: corpus::facts, check: fact, ..PLAIN },
     Target {
@@ -126,6 +127,20 @@ macro_rules! frame_checks {
 
 frame_checks!(client_frame, client_binary, client_json, decode_client, encode_client);
 frame_checks!(server_frame, server_binary, server_json, decode_server, encode_server);
+
+/// A kind, a line end, and a body. What is read as a standard kind is an object to any reader of JSON.
+fn body(input: &[u8]) -> Result<bool, String> {
+    let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return Ok(false) };
+    let (kind, body) = (String::from_utf8_lossy(&input[..end]), &input[end + 1..]);
+    if bodies::check(&kind, body).is_err() {
+        return Ok(false);
+    }
+    let flat = ["image", "file", "voice", "video", "location", "card"].contains(&&*kind);
+    match serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(body) {
+        Err(error) if flat => Err(format!("a body that is no object got through: {error}")),
+        _ => Ok(true),
+    }
+}
 
 fn request(input: &[u8]) -> Result<bool, String> {
     let Ok(frame) = decode_client(input, Encoding::Binary) else { return Ok(false) };

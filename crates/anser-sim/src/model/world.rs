@@ -230,6 +230,8 @@ fn compare_head(head: &Head, view: &PlainView) -> Result<(), String> {
     same!("mark", head.mark, view.mark);
     same!("base", head.unread.base(), view.base);
     same!("unread", head.unread_count, view.unread);
+    same!("unread mentions", head.unread.mentions(), view.mentions);
+    same!("mention of all", head.mention_all, view.mention_all.unwrap_or_default());
     same!("peer's mark", head.peer_mark, view.peer_mark);
     same!("members", head.member_count, view.member_count);
     same!("last message", head.last_message.as_ref().and_then(|m| m.fact.seq), view.last_message);

@@ -1,7 +1,9 @@
 //! What one account may know of a conversation, read off its facts.
 
-use anser_model::limits::OWN_SENDS_KEPT;
-use anser_model::{AccountId, Change, ConversationFact, ConversationKind, N, Ordinal, Role, Seq, UnixMillis};
+use anser_model::limits::{OWN_SENDS_KEPT, UNREAD_MENTIONS_KEPT};
+use anser_model::{
+    AccountId, Change, ConversationFact, ConversationKind, Message, N, Ordinal, Role, Seq, UnixMillis,
+};
 
 use super::conversation::{PlainConversation, PlainMember};
 
@@ -34,6 +36,10 @@ pub struct PlainView {
     pub base: Seq,
     /// Messages of others past the base that count.
     pub unread: u64,
+    /// The newest 64 messages of others past the base that were sent with its name.
+    pub mentions: Vec<Seq>,
+    /// The newest message of another past the base that was sent to everybody, for a member.
+    pub mention_all: Option<Seq>,
     /// Members.
     pub member_count: u32,
     /// How far the other one of a direct conversation has read.
@@ -68,6 +74,8 @@ impl PlainConversation {
             mark: member.mark,
             base,
             unread: self.unread(account, base),
+            mentions: self.mentions(account, base),
+            mention_all: self.mention_all(account, base).filter(|_| member.is_present()),
             member_count: self.members_after(head),
             peer_mark: peer.map(|(_, other)| other.mark),
             n: self.told_up_to(account, member, kind, head),
@@ -123,6 +131,24 @@ impl PlainConversation {
             .iter()
             .filter(|&&(seq, author, counts)| counts && author != account && self.may_see(account, seq));
         unread.count() as u64
+    }
+
+    /// Messages of others past the base that it may see, as they were sent.
+    fn sent_past(&self, account: AccountId, base: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Message)> {
+        let past = self.messages.partition_point(|&(seq, ..)| seq <= base);
+        let others = self.messages[past..].iter().filter(move |&&(_, author, _)| author != account);
+        let seen = others.filter(move |&&(seq, ..)| self.may_see(account, seq));
+        seen.filter_map(|&(seq, ..)| Some((seq, self.fact(seq)?.1.message()?)))
+    }
+
+    fn mentions(&self, account: AccountId, base: Seq) -> Vec<Seq> {
+        let named = self.sent_past(account, base).filter(|(_, message)| message.mentions.contains(&account));
+        let all: Vec<Seq> = named.map(|(seq, _)| seq).collect();
+        all[all.len().saturating_sub(UNREAD_MENTIONS_KEPT)..].to_vec()
+    }
+
+    fn mention_all(&self, account: AccountId, base: Seq) -> Option<Seq> {
+        self.sent_past(account, base).rev().find(|(_, message)| message.mention_all).map(|(seq, _)| seq)
     }
 
     /// Members right after the fact at `seq`.

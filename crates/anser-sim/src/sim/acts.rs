@@ -115,7 +115,13 @@ impl Scene<'_> {
     fn write_where_it_is(&mut self) -> Option<Intent> {
         let head = self.known()?;
         let everybody = self.chance.happens(1, 10);
-        Some(self.send(Self::target(&head)?, text_of(self.number), everybody))
+        let named = self.chance.below(3).saturating_sub(1);
+        let mentions = (0..named).map(|_| self.somebody().get()).collect();
+        let mut intent = self.send(Self::target(&head)?, text_of(self.number), everybody);
+        if let Intent::Command(Command::Send(v1::Send { message: Some(message), .. })) = &mut intent {
+            message.mentions = mentions;
+        }
+        Some(intent)
     }
 
     fn write_at_length(&mut self) -> Option<Intent> {

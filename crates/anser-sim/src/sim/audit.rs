@@ -424,6 +424,16 @@ impl Auditor {
             same("ordinal", head.ordinal, view.ordinal.0)?;
             same("unread", seen.unread(), view.unread)?;
             same("mark", seen.mark(), view.mark.0)?;
+            same(
+                "mention of all",
+                seen.mention_all().unwrap_or_default(),
+                view.mention_all.map_or(0, |it| it.0),
+            )?;
+            let mentions: Vec<u64> = view.mentions.iter().map(|seq| seq.0).collect();
+            if seen.mentions() != mentions {
+                let seen = seen.mentions();
+                return Err(format!("{cid}: unread mentions are {mentions:?}, and are seen as {seen:?}"));
+            }
             same("membership", u64::from(seen.is_member()), u64::from(view.present))?;
             same("role", u64::from(head.role as u32), view.role.map_or(0, |role| role as u64 + 1))?;
             same("peer", head.peer, view.peer.map_or(0, AccountId::get))?;

@@ -192,6 +192,7 @@ fn long_heads_come_in_several_frames_of_which_the_last_settles() {
         member_count: 2,
         at: NOW,
         first_visible: Seq(1),
+        mention_all: Seq(0),
     };
     let mut rig = Rig::attached(&[3]);
     let answer = Answer::Heads { slot: Slot(3), n: N(6), heads: vec![head; 3] };
