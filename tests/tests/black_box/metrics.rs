@@ -78,12 +78,11 @@ async fn what_happens_is_counted() {
     for round in 0..5 {
         client.tell(&ben, &format!("message {round}")).await;
     }
-    let refused = client.begin(anser_proto::v1::client_frame::Request::Ping(Default::default())).await;
-    client.answer(refused).await.expect("a ping is answered");
     let wrong = anser_proto::v1::Recall {
-        target: Some(anser_proto::v1::Target::peer(ben.account)),
+        r#in: Some(anser_proto::v1::Target::peer(ben.account)),
+        client_id: client.mint(),
         seq: 99,
-        ..Default::default()
+        timeline: client.welcome.timeline,
     };
     let error = client.ask(anser_proto::v1::client_frame::Request::Recall(wrong)).await;
     let code = error.expect_err("there is no such message").code;
