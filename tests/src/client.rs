@@ -57,6 +57,20 @@ impl Client {
         Client { socket, encoding, next_id: 1, pushed: VecDeque::new(), welcome, close_code: None }
     }
 
+    /// Opens a connection whose handshake has more headers.
+    pub async fn open_with(address: SocketAddr, headers: &[(&'static str, &str)]) -> Client {
+        use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+        let stream = within("a connection", TcpStream::connect(address)).await.expect("the server listens");
+        let mut request = format!("ws://{address}/ws").into_client_request().expect("it is a URL");
+        for &(name, value) in headers {
+            request.headers_mut().append(name, value.parse().expect("it is the value of a header"));
+        }
+        let handshake = tokio_tungstenite::client_async(request, stream);
+        let (socket, _) = within("the handshake", handshake).await.expect("the server speaks WebSocket");
+        let (encoding, welcome) = (Encoding::Binary, v1::Welcome::default());
+        Client { socket, encoding, next_id: 1, pushed: VecDeque::new(), welcome, close_code: None }
+    }
+
     /// A hello of version 1.
     pub fn hello(token: &str) -> v1::Hello {
         v1::Hello { version_min: 1, version_max: 1, token: token.to_owned(), ..v1::Hello::default() }

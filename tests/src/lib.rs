@@ -4,6 +4,7 @@
 //! It must not know how the server works inside: only its command line, its protocol, and the files
 //! that an operator sees. Every wait here has an end, [`PATIENCE`], and nothing sleeps.
 
+pub mod cli;
 pub mod client;
 pub mod conversation;
 pub mod http;
@@ -28,4 +29,21 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Ok(done) => done,
         Err(_) => panic!("{what}: did not happen within {PATIENCE:?}"),
     }
+}
+
+/// Waits until `attempt` gives something: for what no answer announces, as a file that is read again.
+///
+/// # Panics
+/// When it gives nothing within [`PATIENCE`].
+pub async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    let looking = async {
+        loop {
+            look.tick().await;
+            if let Some(found) = attempt().await {
+                return found;
+            }
+        }
+    };
+    within(what, looking).await
 }

@@ -30,6 +30,8 @@ pub fn binary() -> PathBuf {
 pub struct Server {
     folder: TempDir,
     options: Vec<String>,
+    /// Whether its limits on sign-ins and requests count.
+    limited: bool,
     running: Option<Running>,
 }
 
@@ -68,11 +70,23 @@ impl Server {
 
     /// Starts one in a new folder, with more options.
     pub async fn start_with(options: &[&str]) -> Server {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
-        let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut server = Server { folder, options, running: None };
+        let mut server = Self::prepared(options);
         server.start_again().await;
         server
+    }
+
+    /// Starts one whose limits on sign-ins and requests count.
+    pub async fn start_limited(options: &[&str]) -> Server {
+        let mut server = Server { limited: true, ..Self::prepared(options) };
+        server.start_again().await;
+        server
+    }
+
+    /// A new folder in which nothing has started yet.
+    pub fn prepared(options: &[&str]) -> Server {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Server { folder, options, limited: false, running: None }
     }
 
     /// The data folder.
@@ -88,7 +102,8 @@ impl Server {
     /// The command line of a server on this folder.
     pub fn command(&self, listen: &str) -> Command {
         let mut command = Command::new(binary());
-        command.args(["serve", "--unlimited", "--listen", listen]);
+        command.args(["serve", "--listen", listen]);
+        command.args((!self.limited).then_some("--unlimited"));
         if !self.options.iter().any(|option| option == "--registration") {
             command.args(["--registration", "open"]);
         }
@@ -107,7 +122,8 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
         within("the server says where it is", stdout.read_line(&mut line)).await.expect("it can be read");
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
+        let address = line.split_whitespace().find_map(|word| word.split_once("://"));
+        let address = address.map(|(_, address)| address);
         let address = address.and_then(|address| address.parse().ok());
         let Some(address) = address else {
             panic!("the server did not start, it said {line:?} and {}", self.stderr())
@@ -154,6 +170,24 @@ impl Server {
     /// The id of the process.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().and_then(|running| running.child.id()).expect("the server runs")
+    }
+
+    /// Tells it to read its configuration again, without waiting.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Where its operator's listener listens, as its log says.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        let said = self.stderr();
+        let line = said.lines().rfind(|line| line.contains(" serving "))?;
+        let admin = line.split_once("admin=")?.1;
+        admin.split(['"', ' ']).find(|word| !word.is_empty())?.parse().ok()
+    }
+
+    /// Writes its configuration file.
+    pub fn configure(&self, text: &str) {
+        std::fs::write(self.data().join("anser.toml"), text).expect("the folder can be written");
     }
 
     /// Tells it to stop, without waiting.

@@ -10,9 +10,8 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
-use tokio::net::TcpStream;
 
-use crate::address::ServerAddress;
+use crate::address::{ServerAddress, Wire};
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -304,18 +303,17 @@ impl AccountApi {
     ) -> Result<Bytes, AccountError> {
         let mut last = AccountError::Unreachable("no server is named".to_owned());
         for server in &self.servers {
-            let stream =
-                match tokio::time::timeout(CALL_TIMEOUT, TcpStream::connect(server.authority())).await {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => {
-                        last = AccountError::Unreachable(format!("{server}: {error}"));
-                        continue;
-                    }
-                    Err(_) => {
-                        last = AccountError::Unreachable(format!("{server}: no connection in time"));
-                        continue;
-                    }
-                };
+            let stream = match tokio::time::timeout(CALL_TIMEOUT, server.connect()).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    last = AccountError::Unreachable(format!("{server}: {error}"));
+                    continue;
+                }
+                Err(_) => {
+                    last = AccountError::Unreachable(format!("{server}: no connection in time"));
+                    continue;
+                }
+            };
             let request = request(server, method, path, token, body)?;
             return match tokio::time::timeout(CALL_TIMEOUT, exchange(stream, request)).await {
                 Ok(answer) => answer,
@@ -353,7 +351,7 @@ fn request(
         .map_err(|error| AccountError::BadAnswer(format!("no request can be made of {path}: {error}")))
 }
 
-async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> Result<Bytes, AccountError> {
+async fn exchange(stream: Wire, request: Request<Full<Bytes>>) -> Result<Bytes, AccountError> {
     let unreachable = |error: hyper::Error| AccountError::Unreachable(error.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;

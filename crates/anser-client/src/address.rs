@@ -1,27 +1,34 @@
-//! Where a server is.
+//! Where a server is, and how it is reached: as it comes, or in TLS.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
 use std::str::FromStr;
+use std::task::{Context, Poll};
 
-/// Port when an address names none.
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::trust::{BadCa, Trust};
+
+/// Port when an address names none, plain and in TLS.
 const DEFAULT_PORT: u16 = 80;
+const DEFAULT_TLS_PORT: u16 = 443;
 
 /// A server's host and port, for the WebSocket and the HTTP API alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerAddress {
     authority: String,
+    /// Whom it may be vouched for by, where it is reached in TLS.
+    trust: Option<Trust>,
 }
 
 /// The text is no address that this client can reach.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadAddress {
-    /// Not `host`, `host:port`, `http://host:port` or `ws://host:port`.
-    #[error("{0:?} is no server address: write host:port, http://host:port or ws://host:port")]
-    Malformed(String),
-    /// Asks for TLS.
-    #[error("{0:?} asks for TLS, which this client does not speak: put a local proxy between")]
-    NeedsTls(String),
-}
+#[error("{0:?} is no server address: write host:port, or http://, https://, ws:// or wss:// before it")]
+pub struct BadAddress(String);
 
 impl ServerAddress {
     /// `host:port`, for connecting and for the Host header.
@@ -31,7 +38,39 @@ impl ServerAddress {
 
     /// The URL of the WebSocket.
     pub fn socket_url(&self) -> String {
-        format!("ws://{}/ws", self.authority)
+        let scheme = if self.trust.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}/ws", self.authority)
+    }
+
+    /// The same, whose certificate is vouched for by one in this PEM file, and by nobody else.
+    ///
+    /// # Errors
+    /// The file holds no certificate, or the address does not ask for TLS.
+    pub fn trusting(self, ca: &Path) -> Result<Self, BadCa> {
+        match self.trust {
+            Some(_) => Ok(ServerAddress { trust: Some(Trust::in_file(ca)?), ..self }),
+            None => Err(BadCa::NoTls { address: self.to_string(), ca: ca.to_owned() }),
+        }
+    }
+
+    /// The file of [`ServerAddress::trusting`], if there is one.
+    pub fn ca(&self) -> Option<&Path> {
+        self.trust.as_ref().and_then(Trust::file)
+    }
+
+    /// Opens a connection, with its TLS handshake.
+    pub(crate) async fn connect(&self) -> io::Result<Wire> {
+        let tcp = TcpStream::connect(&self.authority).await?;
+        tcp.set_nodelay(true)?;
+        match &self.trust {
+            None => Ok(Wire::Plain(tcp)),
+            Some(trust) => Ok(Wire::Tls(Box::new(trust.shake_hands(self.host(), tcp).await?))),
+        }
+    }
+
+    fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(&*self.authority, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
     }
 }
 
@@ -39,12 +78,12 @@ impl FromStr for ServerAddress {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        let malformed = || BadAddress::Malformed(text.to_owned());
-        let rest = match text.split_once("://") {
-            Some(("ws" | "http", rest)) => rest,
-            Some(("wss" | "https", _)) => return Err(BadAddress::NeedsTls(text.to_owned())),
+        let malformed = || BadAddress(text.to_owned());
+        let (trust, rest) = match text.split_once("://") {
+            Some(("ws" | "http", rest)) => (None, rest),
+            Some(("wss" | "https", rest)) => (Some(Trust::System), rest),
             Some(_) => return Err(malformed()),
-            None => text,
+            None => (None, text),
         };
         let authority = rest.strip_suffix("/ws").unwrap_or(rest).trim_end_matches('/');
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
@@ -52,17 +91,63 @@ impl FromStr for ServerAddress {
             return Err(malformed());
         }
         let port = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
-        match port {
-            Some((host, port)) if host.is_empty() || port.parse::<u16>().is_err() => Err(malformed()),
-            Some(_) => Ok(ServerAddress { authority: authority.to_owned() }),
-            None => Ok(ServerAddress { authority: format!("{authority}:{DEFAULT_PORT}") }),
+        let default = if trust.is_some() { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
+        let authority = match port {
+            Some((host, port)) if host.is_empty() || port.parse::<u16>().is_err() => return Err(malformed()),
+            Some(_) => authority.to_owned(),
+            None => format!("{authority}:{default}"),
+        };
+        Ok(ServerAddress { authority, trust })
+    }
+}
+
+/// As a URL, which is an address again.
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
+    }
+}
+
+/// A connection to a server.
+pub(crate) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
 
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.authority)
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
     }
 }
 
@@ -72,15 +157,36 @@ mod tests {
 
     #[test]
     fn what_people_write_is_understood() {
-        let authority = |text: &str| text.parse::<ServerAddress>().map(|address| address.authority);
-        assert_eq!(authority("ws://localhost:7000/ws").unwrap(), "localhost:7000");
-        assert_eq!(authority("http://10.0.0.1:7000/").unwrap(), "10.0.0.1:7000");
-        assert_eq!(authority("example.org").unwrap(), "example.org:80");
-        assert_eq!(authority("[::1]:7000").unwrap(), "[::1]:7000");
-        assert_eq!(authority("[::1]").unwrap(), "[::1]:80");
-        assert!(matches!(authority("wss://example.org"), Err(BadAddress::NeedsTls(_))));
+        let url = |text: &str| text.parse::<ServerAddress>().map(|address| address.to_string());
+        assert_eq!(url("ws://localhost:7000/ws").unwrap(), "http://localhost:7000");
+        assert_eq!(url("http://10.0.0.1:7000/").unwrap(), "http://10.0.0.1:7000");
+        assert_eq!(url("example.org").unwrap(), "http://example.org:80");
+        assert_eq!(url("wss://example.org/ws").unwrap(), "https://example.org:443");
+        assert_eq!(url("https://example.org:8443").unwrap(), "https://example.org:8443");
+        assert_eq!(url("[::1]:7000").unwrap(), "http://[::1]:7000");
+        assert_eq!(url("[::1]").unwrap(), "http://[::1]:80");
         for bad in ["", "ftp://x", "a b", "host:port", ":7000", "host/path"] {
-            assert!(matches!(authority(bad), Err(BadAddress::Malformed(_))), "{bad}");
+            assert_eq!(url(bad), Err(BadAddress(bad.to_owned())));
         }
+    }
+
+    #[test]
+    fn the_host_of_a_certificate_is_without_port_and_brackets() {
+        let host = |text: &str| text.parse::<ServerAddress>().unwrap().host().to_owned();
+        assert_eq!(host("https://example.org"), "example.org");
+        assert_eq!(host("https://[::1]:7000"), "::1");
+    }
+
+    #[test]
+    fn a_ca_is_for_tls_and_must_hold_a_certificate() {
+        let address = |text: &str| text.parse::<ServerAddress>().unwrap();
+        let nowhere = Path::new("nowhere.pem");
+        let error = address("http://a:1").trusting(nowhere).unwrap_err().to_string();
+        assert!(error.contains("https://") && error.contains("nowhere.pem"), "{error}");
+        let error = address("https://a:1").trusting(nowhere).unwrap_err().to_string();
+        assert!(error.contains("nowhere.pem"), "{error}");
+        let no_certificate = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        let error = address("https://a:1").trusting(no_certificate).unwrap_err().to_string();
+        assert!(error.contains("BEGIN CERTIFICATE"), "{error}");
     }
 }

@@ -12,7 +12,9 @@ pub mod driver;
 pub mod session;
 pub mod store;
 pub mod tokens;
+mod trust;
 
 pub use address::ServerAddress;
 pub use driver::{Client, ClientError, Delivery, Driver, Observer, Options, Updates};
 pub use session::{Answer, Command, Config, Failure, Keep, Query, Session, Status, Update};
+pub use trust::BadCa;

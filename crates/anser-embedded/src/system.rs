@@ -23,6 +23,13 @@ impl Clock for SystemClock {
     fn monotonic_ms(&self) -> u64 {
         milliseconds(clock_gettime(MONOTONIC))
     }
+
+    fn monotonic_us(&self) -> u64 {
+        let time = clock_gettime(MONOTONIC);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
+        seconds.saturating_mul(1_000_000).saturating_add(nanoseconds / 1_000)
+    }
 }
 
 /// A wall clock set before 1970 reads as 1970.

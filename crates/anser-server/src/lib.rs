@@ -5,5 +5,6 @@
 pub mod accounts;
 pub mod edge;
 pub mod http;
+pub mod metrics;
 pub mod node;
 pub mod wiring;

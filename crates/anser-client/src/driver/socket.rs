@@ -6,16 +6,15 @@ use std::task::{Context, Poll};
 
 use anser_proto::{Encoding, SERVER_FRAME_BYTES, decode_server, encode_client, v1};
 use futures_util::{Sink, Stream};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
-use crate::address::ServerAddress;
+use crate::address::{ServerAddress, Wire};
 
 /// One WebSocket.
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Wire>,
     encoding: Encoding,
     /// Frames not handed to the stream yet: bounded by the requests that the session has in flight.
     queue: VecDeque<Message>,
@@ -43,15 +42,14 @@ impl Socket {
         encoding: Encoding,
         read_buffer_bytes: usize,
     ) -> Result<Self, Broken> {
-        let tcp = TcpStream::connect(server.authority()).await.map_err(SocketError::Io)?;
-        tcp.set_nodelay(true).map_err(SocketError::Io)?;
+        let wire = server.connect().await.map_err(SocketError::Io)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(read_buffer_bytes)
             .write_buffer_size(0)
             .max_message_size(Some(SERVER_FRAME_BYTES))
             .max_frame_size(Some(SERVER_FRAME_BYTES));
         let shaken =
-            tokio_tungstenite::client_async_with_config(server.socket_url(), tcp, Some(config)).await?;
+            tokio_tungstenite::client_async_with_config(server.socket_url(), wire, Some(config)).await?;
         Ok(Socket { stream: shaken.0, encoding, queue: VecDeque::new(), unflushed: false })
     }
 

@@ -231,6 +231,26 @@ impl SlotEngine {
         self.history_folded.min(self.index_folded)
     }
 
+    /// Through which n the index holds everything.
+    pub fn index_folded(&self) -> N {
+        self.index_folded
+    }
+
+    /// Through which n History holds everything.
+    pub fn history_folded(&self) -> N {
+        self.history_folded
+    }
+
+    /// Facts in memory that History does not hold yet.
+    pub fn tail_facts(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// Conversations in memory.
+    pub fn conversations_kept(&self) -> usize {
+        self.conversations.len()
+    }
+
     /// Whether nothing is under way and nothing waits to be folded.
     pub fn is_quiet(&self) -> bool {
         self.pipeline.is_idle() && self.tail.is_empty() && self.waiting.is_empty() && self.parked.is_empty()

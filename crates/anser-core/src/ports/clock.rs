@@ -9,4 +9,9 @@ pub trait Clock: Send + Sync {
 
     /// Milliseconds since some fixed point, never stepping back, counting time spent suspended.
     fn monotonic_ms(&self) -> u64;
+
+    /// The same in microseconds, as far as the clock is that fine.
+    fn monotonic_us(&self) -> u64 {
+        self.monotonic_ms() * 1_000
+    }
 }

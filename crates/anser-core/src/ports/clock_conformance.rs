@@ -21,11 +21,16 @@ pub fn check_clock(clock: &dyn Clock, pass_ms: &mut dyn FnMut(u64)) {
 }
 
 fn never_steps_back(clock: &dyn Clock) {
-    let mut last = clock.monotonic_ms();
+    let mut last_us = clock.monotonic_us();
     for _ in 0..READS {
-        let next = clock.monotonic_ms();
-        assert!(next >= last, "the monotonic clock stepped back from {last} to {next}");
-        last = next;
+        let (milliseconds, next_us) = (clock.monotonic_ms(), clock.monotonic_us());
+        assert!(next_us >= last_us, "the monotonic clock stepped back from {last_us} µs to {next_us} µs");
+        let between = last_us / 1_000..=next_us / 1_000;
+        assert!(
+            between.contains(&milliseconds),
+            "{milliseconds} ms lies not between {last_us} and {next_us} µs"
+        );
+        last_us = next_us;
     }
 }
 

@@ -93,7 +93,7 @@ impl Session {
             device: grant.device.0,
             session: self.id(),
             server_time_ms: now.0,
-            heartbeat_interval_ms: terms.heartbeat_interval_ms,
+            heartbeat_interval_ms: self.heartbeat_interval_ms.unwrap_or(terms.heartbeat_interval_ms),
             timeline: terms.timeline.0,
             owing: numbers(&slots),
             resume_ticket: shell.resume_ticket(&grant, self.id(), now),

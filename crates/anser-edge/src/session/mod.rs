@@ -37,6 +37,8 @@ pub use requests::RECONNECT_AFTER_MS;
 pub struct Session {
     id: u64,
     queue: Queue,
+    /// After how long without a frame the client is asked to ping, if not after what the terms say.
+    heartbeat_interval_ms: Option<u64>,
     json: bool,
     /// The last frame is queued.
     closing: bool,
@@ -61,7 +63,22 @@ impl Session {
     /// A connection that nobody has spoken on. Ids are never used again at an edge.
     pub fn new(id: u64) -> Self {
         let queue = Queue::default();
-        Session { id, queue, json: false, closing: false, waiting: None, attached: None }
+        let heartbeat_interval_ms = None;
+        Session {
+            id,
+            queue,
+            heartbeat_interval_ms,
+            json: false,
+            closing: false,
+            waiting: None,
+            attached: None,
+        }
+    }
+
+    /// The same, whose client is asked to ping after another time than the terms say: something between here
+    /// and there may forget a connection that is silent.
+    pub fn with_heartbeat(id: u64, heartbeat_interval_ms: u64) -> Self {
+        Session { heartbeat_interval_ms: Some(heartbeat_interval_ms), ..Session::new(id) }
     }
 
     /// Which one it is at its edge.

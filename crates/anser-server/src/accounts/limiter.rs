@@ -23,28 +23,43 @@ pub struct Rate {
 /// A bucket for each key. A bucket is the time at which it will be full again (the generic cell rate
 /// algorithm, ITU-T I.371): no timer has to fill it.
 pub struct RateLimiter<K> {
+    buckets: Mutex<Buckets<K>>,
+}
+
+struct Buckets<K> {
     rate: Rate,
-    full_at_ms: Mutex<HashMap<K, u64>>,
+    full_at_ms: HashMap<K, u64>,
 }
 
 impl<K: Hash + Eq + Clone> RateLimiter<K> {
     /// A limiter without buckets yet.
     pub fn new(rate: Rate) -> Self {
         assert!(rate.burst > 0, "a rate allows something");
-        RateLimiter { rate, full_at_ms: Mutex::new(HashMap::new()) }
+        RateLimiter { buckets: Mutex::new(Buckets { rate, full_at_ms: HashMap::new() }) }
+    }
+
+    /// From now on at this rate. Who has used up their bucket waits no longer than the new rate says.
+    pub fn set_rate(&self, rate: Rate) {
+        assert!(rate.burst > 0, "a rate allows something");
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.rate != rate {
+            // When a bucket is full again was counted at the old rate, and means nothing at the new one.
+            *buckets = Buckets { rate, full_at_ms: HashMap::new() };
+        }
     }
 
     /// Takes one token of the key's bucket at a monotonic time, or says when there will be one.
     pub fn take(&self, key: K, now_ms: u64) -> Result<(), AccessError> {
-        let capacity_ms = self.rate.interval_ms * u64::from(self.rate.burst);
-        let mut buckets = self.full_at_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at_ms = buckets.get(&key).copied().unwrap_or(0).max(now_ms) + self.rate.interval_ms;
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Buckets { rate, full_at_ms: buckets } = &mut *buckets;
+        let capacity_ms = rate.interval_ms * u64::from(rate.burst);
+        let full_at_ms = buckets.get(&key).copied().unwrap_or(0).max(now_ms) + rate.interval_ms;
         let earliest_ms = full_at_ms.saturating_sub(capacity_ms);
         if earliest_ms > now_ms {
             return Err(AccessError::RateLimited { retry_after_ms: earliest_ms - now_ms });
         }
         if buckets.len() >= BUCKETS && !buckets.contains_key(&key) {
-            forget_fullest(&mut buckets);
+            forget_fullest(buckets);
         }
         buckets.insert(key, full_at_ms);
         Ok(())
@@ -92,6 +107,17 @@ mod tests {
     }
 
     #[test]
+    fn a_new_rate_counts_at_once() {
+        let limiter = RateLimiter::new(RATE);
+        (0..3).for_each(|_| assert_eq!(limiter.take("a", 0), Ok(())));
+        limiter.set_rate(RATE);
+        assert!(limiter.take("a", 0).is_err(), "the same rate changes nothing");
+        limiter.set_rate(Rate { burst: 1, interval_ms: 50 });
+        assert_eq!(limiter.take("a", 0), Ok(()));
+        assert_eq!(limiter.take("a", 0), Err(AccessError::RateLimited { retry_after_ms: 50 }));
+    }
+
+    #[test]
     fn memory_is_bounded_and_the_limited_stay_limited() {
         let limiter = RateLimiter::new(RATE);
         for _ in 0..3 {
@@ -100,7 +126,7 @@ mod tests {
         for key in 0..3 * BUCKETS as u64 {
             assert_eq!(limiter.take(key, 0), Ok(()));
         }
-        assert!(limiter.full_at_ms.lock().unwrap().len() <= BUCKETS);
+        assert!(limiter.buckets.lock().unwrap().full_at_ms.len() <= BUCKETS);
         assert!(limiter.take(u64::MAX, 0).is_err());
     }
 

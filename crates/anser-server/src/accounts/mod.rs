@@ -24,7 +24,7 @@ pub(crate) mod testing;
 mod tokens;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anser_core::ports::accounts::{AccountKey, AccountRow, Accounts};
 pub use anser_core::ports::accounts::{DeviceKind, SecondDevice};
@@ -166,8 +166,8 @@ impl Session {
 pub struct AccountService {
     parts: AccountParts,
     administration: Administration,
-    registration: RegistrationMode,
     second_device: SecondDevice,
+    registration: Mutex<RegistrationMode>,
     tokens: Tokens,
     refresh_key: [u8; 32],
     passwords: Arc<passwords::Passwords>,
@@ -203,8 +203,8 @@ impl AccountService {
         };
         Ok(AccountService {
             administration,
-            registration,
             second_device,
+            registration: Mutex::new(registration),
             tokens: Tokens::new(secrets.signing(), parts.timeline),
             refresh_key: *secrets.refresh(),
             passwords,
@@ -229,6 +229,23 @@ impl AccountService {
     /// What somebody who was let in may do to the installation, if that is an administrator.
     pub async fn administrator(&self, session: &Session) -> Result<Authority, AccessError> {
         Authority::of_account(&self.own_account(session).await?)
+    }
+
+    /// From now on these may register, and so much may be asked how often. What a password costs stays.
+    pub fn set_terms(&self, registration: RegistrationMode, rates: AccountRates) {
+        *self.registration.lock().unwrap_or_else(PoisonError::into_inner) = registration;
+        let limits = &self.limits;
+        limits.sign_in_by_network.set_rate(rates.sign_in_by_network);
+        limits.password_by_handle.set_rate(rates.password_by_handle);
+        limits.refresh_by_network.set_rate(rates.refresh_by_network);
+        limits.request_by_account.set_rate(rates.request_by_account);
+        limits.look_up_by_account.set_rate(rates.look_up_by_account);
+        limits.invite_by_account.set_rate(rates.invite_by_account);
+    }
+
+    /// Who may register now.
+    fn registration(&self) -> RegistrationMode {
+        *self.registration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Checks an access token, and with the home that it is still good. Fails closed: where the home

@@ -245,7 +245,7 @@ impl AccountService {
             Some(invitation) => Some(self.live_invitation(invitation).await?),
             None => None,
         };
-        match (self.registration, row) {
+        match (self.registration(), row) {
             (_, Some(row)) if row.admin => Ok((true, Some(row.hash))),
             (RegistrationMode::Closed, _) => Err(AccessError::RegistrationClosed),
             (_, Some(row)) => Ok((false, Some(row.hash))),

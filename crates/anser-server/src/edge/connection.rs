@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use anser_edge::Session;
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
+use crate::metrics::Metrics;
 
 /// Frames that one write gathers.
 const FRAMES_PER_WRITE: usize = 64;
@@ -15,7 +17,9 @@ const FRAMES_PER_WRITE: usize = 64;
 pub(super) struct Connection {
     /// That of its session.
     pub(super) id: u64,
-    stream: TcpStream,
+    stream: Stream,
+    /// After how long without a frame its client pings.
+    heartbeat_interval_ms: u64,
     /// When something last came in, in monotonic milliseconds.
     heard_at_ms: AtomicU64,
     state: Mutex<State>,
@@ -38,13 +42,18 @@ pub(super) enum Flushed {
 }
 
 impl Connection {
-    pub(super) fn new(id: u64, stream: TcpStream, now_ms: u64) -> Self {
-        let state = State { session: Session::new(id), writing: false };
-        Connection { id, stream, heard_at_ms: AtomicU64::new(now_ms), state: Mutex::new(state) }
+    pub(super) fn new(id: u64, stream: Stream, heartbeat_interval_ms: u64, now_ms: u64) -> Self {
+        let session = Session::with_heartbeat(id, heartbeat_interval_ms);
+        let state = Mutex::new(State { session, writing: false });
+        Connection { id, stream, heartbeat_interval_ms, heard_at_ms: AtomicU64::new(now_ms), state }
     }
 
-    pub(super) fn stream(&self) -> &TcpStream {
+    pub(super) fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    pub(super) fn heartbeat_interval_ms(&self) -> u64 {
+        self.heartbeat_interval_ms
     }
 
     pub(super) fn heard(&self, now_ms: u64) {
@@ -65,12 +74,12 @@ impl Connection {
     }
 
     /// Writes what is queued, as far as the socket takes it.
-    pub(super) fn flush(&self) -> Flushed {
+    pub(super) fn flush(&self, metrics: &Metrics) -> Flushed {
         let mut state = self.state();
         if state.writing {
             return Flushed::Done;
         }
-        match write(&mut state.session, &self.stream) {
+        match write(&mut state.session, &self.stream, metrics) {
             Ok(Flushed::Blocked) => {
                 state.writing = true;
                 Flushed::Blocked
@@ -78,7 +87,7 @@ impl Connection {
             Ok(Flushed::Done) => {
                 if state.session.is_closing() {
                     // The other end reads what was written, answers, and closes: `converse` waits for it.
-                    self.shut_down(std::net::Shutdown::Write);
+                    self.stream.shut_down(std::net::Shutdown::Write);
                 }
                 Flushed::Done
             }
@@ -90,23 +99,18 @@ impl Connection {
     }
 
     /// Goes on after the socket became writable; for the one that waits for it.
-    pub(super) fn flush_on(&self) -> Flushed {
+    pub(super) fn flush_on(&self, metrics: &Metrics) -> Flushed {
         self.state().writing = false;
-        self.flush()
+        self.flush(metrics)
     }
 
     /// Ends the connection now: its task sees the end of the stream.
     pub(super) fn hang_up(&self) {
-        self.shut_down(std::net::Shutdown::Both);
-    }
-
-    fn shut_down(&self, how: std::net::Shutdown) {
-        // The socket may be gone already.
-        _ = socket2::SockRef::from(&self.stream).shutdown(how);
+        self.stream.shut_down(std::net::Shutdown::Both);
     }
 }
 
-fn write(session: &mut Session, stream: &TcpStream) -> io::Result<Flushed> {
+fn write(session: &mut Session, stream: &Stream, metrics: &Metrics) -> io::Result<Flushed> {
     while session.outgoing().len() > 0 {
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
         let count = session.outgoing().len().min(FRAMES_PER_WRITE);
@@ -115,10 +119,19 @@ fn write(session: &mut Session, stream: &TcpStream) -> io::Result<Flushed> {
         }
         match stream.try_write_vectored(&slices[..count]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => session.written(written),
+            Ok(written) => {
+                let before = session.outgoing().len();
+                session.written(written);
+                metrics.bytes_sent.add(written as u64);
+                metrics.frames_sent.add((before - session.outgoing().len()) as u64);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
             Err(error) => return Err(error),
         }
     }
-    Ok(Flushed::Done)
+    match stream.try_flush() {
+        Ok(()) => Ok(Flushed::Done),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Flushed::Blocked),
+        Err(error) => Err(error),
+    }
 }

@@ -11,6 +11,7 @@ use anser_core::fanout::EdgeId;
 use anser_edge::session::SYNC_RETRY_MS;
 use anser_edge::{Asked, Effect, Framing, Grant, Input, Question, Shell, Terms, Verified};
 use anser_model::{AccountId, ConversationId, Refusal, SessionId, Slot, UnixMillis};
+use anser_proto::v1::server_frame::Frame as Told;
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
@@ -36,6 +37,7 @@ impl EdgeShared {
         kind: MessageKind,
         bytes: &[u8],
     ) -> Option<Rest> {
+        self.metrics.frames_received.add(1);
         let encoding = match kind {
             MessageKind::Text => Encoding::Json,
             MessageKind::Binary => Encoding::Binary,
@@ -140,6 +142,20 @@ impl EdgeShared {
         });
     }
 
+    /// Counts what sessions are told that an operator wants to know of.
+    fn count(&self, frame: &v1::ServerFrame) {
+        match &frame.frame {
+            Some(Told::Response(response)) => {
+                if let Some(v1::response::Result::Error(error)) = &response.result {
+                    self.metrics.refused(&error.code);
+                }
+            }
+            Some(Told::Resync(_)) => self.metrics.resyncs.add(1),
+            Some(Told::Kicked(_)) => self.metrics.kicks.add(1),
+            _ => {}
+        }
+    }
+
     pub(super) fn id(&self) -> EdgeId {
         self.terms.edge
     }
@@ -156,6 +172,7 @@ enum Done {
 
 impl Framing for EdgeShared {
     fn frame(&self, frame: &v1::ServerFrame, encoding: Encoding) -> Bytes {
+        self.count(frame);
         let kind = match encoding {
             Encoding::Json => MessageKind::Text,
             Encoding::Binary => MessageKind::Binary,

@@ -2,6 +2,7 @@
 //!
 //! - [`ws`]: WebSocket frames
 //! - [`connection`]: one socket, and the session on it
+//! - [`stream`]: its bytes, plain or in TLS
 //! - [`sessions`]: who is here
 //! - [`effects`]: what sessions want done
 //! - [`deliver`]: what cores hand on
@@ -10,13 +11,14 @@ mod connection;
 mod deliver;
 mod effects;
 mod sessions;
+mod stream;
 pub mod ws;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anser_core::fanout::EdgeId;
@@ -28,14 +30,15 @@ use anser_model::AccountId;
 use anser_model::limits::FRAME_BYTES;
 use anser_proto::{ErrorCode, v1};
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, Flushed};
 use self::sessions::Sessions;
+pub use self::stream::{Stream, TlsStream};
 use self::ws::{CloseCode, Inbox, Incoming};
 use crate::accounts::Tokens;
+use crate::metrics::Metrics;
 use crate::node::Node;
 
 /// Bytes read off a socket at once, into a buffer that a thread's connections share.
@@ -72,6 +75,8 @@ pub struct EdgeConfig {
     pub id: EdgeId,
     /// After how long without a frame a client pings. One silent for twice as long is closed.
     pub heartbeat_interval_ms: u64,
+    /// The same for connections through a proxy, which may forget them when they are silent.
+    pub proxied_heartbeat_interval_ms: u64,
     /// What a client's backoff is capped at.
     pub backoff_cap_ms: u64,
     /// Connections at most.
@@ -91,6 +96,8 @@ pub struct EdgeParts {
     pub clock: Arc<dyn Clock>,
     /// Runs its tasks.
     pub tracker: TaskTracker,
+    /// Where it is counted what happens.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The public handle of an edge. Cheap to clone.
@@ -101,12 +108,14 @@ pub struct Edge {
 
 pub(crate) struct EdgeShared {
     terms: Terms,
-    connections_max: usize,
+    proxied_heartbeat_interval_ms: u64,
+    connections_max: AtomicUsize,
     node: Node,
     tokens: Arc<Tokens>,
     people: Arc<dyn People>,
     clock: Arc<dyn Clock>,
     tracker: TaskTracker,
+    metrics: Arc<Metrics>,
     sessions: Sessions,
     next_session: AtomicU64,
     draining: CancellationToken,
@@ -137,12 +146,16 @@ impl Edge {
                 heartbeat_interval_ms: config.heartbeat_interval_ms,
                 backoff_cap_ms: config.backoff_cap_ms,
             },
-            connections_max: config.connections_max,
+            proxied_heartbeat_interval_ms: config
+                .proxied_heartbeat_interval_ms
+                .min(config.heartbeat_interval_ms),
+            connections_max: AtomicUsize::new(config.connections_max),
             node: parts.node,
             tokens: parts.tokens,
             people: parts.people,
             clock: parts.clock,
             tracker: parts.tracker,
+            metrics: parts.metrics,
             sessions: Sessions::default(),
             next_session: AtomicU64::new(1),
             draining: CancellationToken::new(),
@@ -153,15 +166,23 @@ impl Edge {
     }
 
     /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it.
-    pub fn adopt(&self, stream: TcpStream, already_read: Bytes) {
+    pub fn adopt(&self, stream: Stream, already_read: Bytes, proxied: bool) {
         let edge = self.shared.clone();
-        if edge.sessions.read().len() >= edge.connections_max || edge.draining.is_cancelled() {
+        let connections_max = edge.connections_max.load(Ordering::Relaxed);
+        if edge.sessions.read().len() >= connections_max || edge.draining.is_cancelled() {
             // Dropped: the client backs off and comes again.
+            edge.metrics.connections_refused.add(1);
             return;
         }
-        _ = stream.set_nodelay(true);
+        edge.metrics.connections_opened.add(1);
+        _ = stream.tcp().set_nodelay(true);
         let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(id, stream, edge.clock.monotonic_ms()));
+        let heartbeat_interval_ms = match proxied {
+            true => edge.proxied_heartbeat_interval_ms,
+            false => edge.terms.heartbeat_interval_ms,
+        };
+        let now_ms = edge.clock.monotonic_ms();
+        let connection = Arc::new(Connection::new(id, stream, heartbeat_interval_ms, now_ms));
         edge.sessions.add(connection.clone());
         edge.tracker.clone().spawn(edge.converse(connection, already_read));
     }
@@ -174,6 +195,16 @@ impl Edge {
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.shared.sessions.read().len()
+    }
+
+    /// On how many of them somebody is signed in.
+    pub fn signed_in(&self) -> usize {
+        self.shared.sessions.read().signed_in()
+    }
+
+    /// From now on so many connections at most; those above it that are here stay.
+    pub fn set_connections_max(&self, connections_max: usize) {
+        self.shared.connections_max.store(connections_max, Ordering::Relaxed);
     }
 
     /// Tells everybody to go, and waits a while until they have.
@@ -227,7 +258,10 @@ impl EdgeShared {
             }
             match read_some(connection.stream(), &mut inbox) {
                 Ok(0) => break,
-                Ok(_) => connection.heard(self.clock.monotonic_ms()),
+                Ok(count) => {
+                    self.metrics.bytes_received.add(count as u64);
+                    connection.heard(self.clock.monotonic_ms());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => break,
             }
@@ -284,16 +318,16 @@ impl EdgeShared {
 
     /// Writes what is queued; a task waits for the socket only if it takes no more.
     fn write(self: &Arc<Self>, connection: &Arc<Connection>) {
-        if connection.flush() == Flushed::Blocked {
-            let connection = connection.clone();
+        if connection.flush(&self.metrics) == Flushed::Blocked {
+            let (connection, metrics) = (connection.clone(), self.metrics.clone());
             self.tracker.spawn(async move {
                 loop {
-                    let writable = connection.stream().writable();
+                    let writable = connection.stream().tcp().writable();
                     let patience = Duration::from_millis(PATIENCE_MS);
                     if !matches!(tokio::time::timeout(patience, writable).await, Ok(Ok(()))) {
                         return connection.hang_up();
                     }
-                    if connection.flush_on() == Flushed::Done {
+                    if connection.flush_on(&metrics) == Flushed::Done {
                         return;
                     }
                 }
@@ -316,8 +350,9 @@ impl EdgeShared {
                 let mut state = connection.state();
                 let session = &mut state.session;
                 let is_attached = session.account().is_some() && !session.is_closing();
-                let allowed = if is_attached { 2 * self.terms.heartbeat_interval_ms } else { PATIENCE_MS };
+                let allowed = if is_attached { 2 * connection.heartbeat_interval_ms() } else { PATIENCE_MS };
                 if silent > allowed {
+                    self.metrics.connections_silent.add(1);
                     let error = v1::Error::new(ErrorCode::TooSlow, "nothing was heard for too long");
                     session.refuse_and_close(0, error, &*self);
                     drop(state);
@@ -347,7 +382,7 @@ async fn linger(connection: &Connection) {
     _ = tokio::time::timeout(LINGER_PATIENCE, read_on).await;
 }
 
-fn read_some(stream: &TcpStream, inbox: &mut Inbox) -> io::Result<usize> {
+fn read_some(stream: &Stream, inbox: &mut Inbox) -> io::Result<usize> {
     SCRATCH.with_borrow_mut(|scratch| {
         let count = stream.try_read(scratch)?;
         inbox.push(&scratch[..count]);

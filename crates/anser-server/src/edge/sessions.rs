@@ -17,6 +17,7 @@ pub(super) struct Sessions {
 pub(super) struct Table {
     connections: HashMap<u64, Arc<Connection>>,
     accounts: HashMap<AccountId, Vec<u64>>,
+    signed_in: usize,
 }
 
 impl Sessions {
@@ -36,6 +37,7 @@ impl Sessions {
     /// it is the only one.
     pub(super) fn enter(&self, account: AccountId, session: u64, first: impl FnOnce()) {
         let mut table = self.write();
+        table.signed_in += 1;
         let sessions = table.accounts.entry(account).or_insert_with(|| Vec::with_capacity(1));
         sessions.push(session);
         if sessions.len() == 1 {
@@ -48,8 +50,11 @@ impl Sessions {
         let mut table = self.write();
         table.connections.remove(&session);
         let Some(account) = account else { return };
+        let table = &mut *table;
         if let Some(sessions) = table.accounts.get_mut(&account) {
+            let before = sessions.len();
             sessions.retain(|&known| known != session);
+            table.signed_in -= before - sessions.len();
             if sessions.is_empty() {
                 table.accounts.remove(&account);
                 last();
@@ -71,6 +76,11 @@ impl Table {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Connection>> {
         self.connections.values()
+    }
+
+    /// Connections on which somebody is signed in.
+    pub(super) fn signed_in(&self) -> usize {
+        self.signed_in
     }
 
     pub(super) fn len(&self) -> usize {

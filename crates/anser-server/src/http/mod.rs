@@ -3,6 +3,8 @@
 
 mod body;
 mod error;
+pub mod origin;
+pub mod proxies;
 mod routes;
 #[cfg(test)]
 mod tests;

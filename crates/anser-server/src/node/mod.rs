@@ -2,9 +2,11 @@
 //! durable to the edges. The engines decide; nothing here does.
 //!
 //! - [`worker`]: one task that owns some of the slots
+//! - [`tally`]: what becomes of its commands, for the metrics
 //! - [`stores`]: flushes of several slots in one transaction, trimming of the log
 
 mod stores;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -26,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use self::worker::{ToWorker, Worker};
+use crate::metrics::Metrics;
 
 /// Inputs that may wait for one worker; beyond it senders wait, and new commands are refused.
 pub const MAILBOX_INPUTS: usize = 16 * 1024;
@@ -47,6 +50,8 @@ pub struct NodePorts {
     pub clock: Arc<dyn Clock>,
     /// Nonces of reigns.
     pub random: Arc<dyn Random>,
+    /// Where it is counted what happens.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a node is told.
@@ -101,6 +106,7 @@ struct Shared {
     mailboxes: Vec<mpsc::Sender<ToWorker>>,
     edges: Arc<Edges>,
     callers: Arc<Callers>,
+    clock: Arc<dyn Clock>,
     /// Set once the log can no longer be trusted: nothing may be acknowledged.
     halted: watch::Receiver<Option<String>>,
 }
@@ -151,6 +157,7 @@ impl Node {
         tracker: &TaskTracker,
     ) -> Result<Node, StartError> {
         assert!(config.workers > 0, "somebody has to work");
+        ports.metrics.set_workers(config.workers);
         let heads = ports.log.heads().await?;
         let indexed = ports.index.checkpoints().await?;
         let in_history = ports.history.checkpoints().await?;
@@ -184,7 +191,8 @@ impl Node {
                 return Err(StartError::Halted(why.unwrap_or_else(|| "a worker ended".into())));
             }
         }
-        Ok(Node { shared: Arc::new(Shared { config, mailboxes, edges, callers, halted }) })
+        let clock = ports.clock;
+        Ok(Node { shared: Arc::new(Shared { config, mailboxes, edges, callers, clock, halted }) })
     }
 
     /// The history of the installation.
@@ -226,7 +234,8 @@ impl Node {
     /// Gives a command to its slot. `Overloaded` where the mailbox is full: nothing happened.
     pub fn command(&self, reply: ReplyTo, command: Command) -> Result<(), Refusal> {
         let slot = self.slot(command.cid);
-        self.give(slot, ToWorker::Command { slot, reply, command })
+        let given_at_us = self.shared.clock.monotonic_us();
+        self.give(slot, ToWorker::Command { slot, reply, command, given_at_us })
     }
 
     /// Gives a question to a slot.

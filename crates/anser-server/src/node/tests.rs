@@ -67,6 +67,7 @@ async fn start(folder: &std::path::Path) -> Installation {
         index: Arc::new(SqliteIndex::open(folder).expect("an index")),
         history: Arc::new(SqliteHistory::open(folder).expect("a history")),
         clock: Arc::new(SystemClock),
+        metrics: Arc::default(),
         random: Arc::new(SystemRandom),
     };
     let tracker = TaskTracker::new();

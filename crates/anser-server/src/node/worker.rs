@@ -18,10 +18,13 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::stores::{Flusher, Trimmer};
+use super::tally::Tally;
 use super::{CONVERSATIONS_PER_SLOT, Callers, Edges, NodeConfig, NodePorts, ToEdge};
+use crate::metrics::Standing;
 
 /// Inputs that are fed before effects are performed.
 const INPUTS_PER_TURN: usize = 1_024;
+const US_PER_MS: u64 = 1_000;
 /// How often engines are told that time goes on.
 const TICK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long closing waits for the last flush.
@@ -30,7 +33,7 @@ const CLOSE_TICKS_MAX: u32 = 150;
 /// What comes to a worker from outside.
 #[derive(Debug)]
 pub(super) enum ToWorker {
-    Command { slot: Slot, reply: ReplyTo, command: Command },
+    Command { slot: Slot, reply: ReplyTo, command: Command, given_at_us: u64 },
     Query { slot: Slot, reply: ReplyTo, query: Query },
     Replied { slot: Slot, input: Input },
     Close,
@@ -63,6 +66,9 @@ pub(super) struct Worker {
     pending: Vec<(Slot, Input)>,
     touched: Vec<Slot>,
     outgoing: HashMap<EdgeId, Vec<ToEdge>>,
+    tally: Tally,
+    /// The monotonic time of this turn.
+    now_us: u64,
     closing_ticks: Option<u32>,
 }
 
@@ -90,6 +96,8 @@ impl Worker {
             pending: Vec::new(),
             touched: Vec::new(),
             outgoing: HashMap::new(),
+            tally: Tally::default(),
+            now_us: 0,
             closing_ticks: None,
         }
     }
@@ -148,9 +156,17 @@ impl Worker {
     }
 
     fn take(&mut self, arrived: &mut Vec<ToWorker>) {
+        if arrived.is_empty() {
+            return;
+        }
+        let now_us = self.ports.clock.monotonic_us();
         for input in arrived.drain(..) {
             self.pending.push(match input {
-                ToWorker::Command { slot, reply, command } => (slot, Input::Command { reply, command }),
+                ToWorker::Command { slot, reply, command, given_at_us } => {
+                    self.ports.metrics.queueing.observe_us(now_us.saturating_sub(given_at_us));
+                    self.tally.begin(reply, &command.intent, given_at_us);
+                    (slot, Input::Command { reply, command })
+                }
                 ToWorker::Query { slot, reply, query } => (slot, Input::Query { reply, query }),
                 ToWorker::Replied { slot, input } => (slot, input),
                 ToWorker::Close => {
@@ -166,7 +182,8 @@ impl Worker {
 
     /// Feeds what is pending until nothing follows from it at once, and hands on what became durable.
     async fn turn(&mut self) {
-        let now = Now { wall: self.ports.clock.now(), monotonic_ms: self.ports.clock.monotonic_ms() };
+        self.now_us = self.ports.clock.monotonic_us();
+        let now = Now { wall: self.ports.clock.now(), monotonic_ms: self.now_us / US_PER_MS };
         let mut effects = Vec::new();
         while !self.pending.is_empty() {
             for (slot, input) in std::mem::take(&mut self.pending) {
@@ -184,6 +201,7 @@ impl Worker {
             }
         }
         self.flusher.begin();
+        self.tally.hand_in(&self.ports.metrics);
         self.hand_on().await;
         if self.opened.is_some() && self.engines.values().all(SlotEngine::is_open) {
             // Whoever started the node may have given up.
@@ -200,6 +218,20 @@ impl Worker {
         }
         let folded = self.engines.iter().map(|(&slot, engine)| (slot, engine.folded()));
         self.trimmer.tick(self.ports.clock.monotonic_ms(), folded);
+        self.ports.metrics.stand(self.number, self.standing());
+    }
+
+    fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for engine in self.engines.values() {
+            let durable = engine.durable().0;
+            standing.slots_open += usize::from(engine.is_open());
+            standing.index_lag += durable.saturating_sub(engine.index_folded().0);
+            standing.history_lag += durable.saturating_sub(engine.history_folded().0);
+            standing.tail += engine.tail_facts();
+            standing.conversations += engine.conversations_kept();
+        }
+        standing
     }
 
     fn is_done(&self) -> bool {
@@ -219,9 +251,16 @@ impl Worker {
         match effect {
             Effect::Append(record) => {
                 let through = record.header.last_n();
+                let (clock, metrics) = (self.ports.clock.clone(), self.ports.metrics.clone());
+                metrics.appended_facts.add(u64::from(record.header.count));
+                metrics.appended_bytes.add(record.payload.len() as u64);
+                let began_us = clock.monotonic_us();
                 let appended = self.ports.log.append(record);
                 self.appends.push_back(Box::pin(async move {
-                    (slot, Input::Appended { through, result: appended.await })
+                    let result = appended.await;
+                    metrics.append.observe_us(clock.monotonic_us().saturating_sub(began_us));
+                    metrics.append_failures.add(u64::from(result.is_err()));
+                    (slot, Input::Appended { through, result })
                 }));
             }
             Effect::ReadLog { from } => {
@@ -239,7 +278,10 @@ impl Worker {
                 let reply = ReplyTo::Slot { slot, ask };
                 if self.is_mine(to) {
                     self.pending.push((to, Input::Command { reply, command }));
-                } else if self.send(to, ToWorker::Command { slot: to, reply, command }).is_err() {
+                    return;
+                }
+                let given_at_us = self.ports.clock.monotonic_us();
+                if self.send(to, ToWorker::Command { slot: to, reply, command, given_at_us }).is_err() {
                     self.pending.push((slot, Input::Replied { ask, answer: Err(Refusal::Overloaded) }));
                 }
             }
@@ -318,6 +360,7 @@ impl Worker {
                 if let Err(refusal) = &answer {
                     tracing::debug!(trace = %reply, %refusal, "refused");
                 }
+                self.tally.end(reply, &answer, self.now_us, &self.ports.metrics);
                 self.answer(reply, answer);
             }
         }

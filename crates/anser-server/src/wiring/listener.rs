@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -18,7 +19,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -26,6 +31,11 @@ use tower::ServiceExt as _;
 use crate::accounts::AccountService;
 use crate::edge::Edge;
 use crate::edge::ws::accept_key;
+use crate::http::ClientAddress;
+use crate::http::origin::may_connect;
+use crate::metrics::Metrics;
+use crate::wiring::live::Network;
+use crate::wiring::tls::Tls;
 
 /// The version of WebSocket that is spoken: RFC 6455's.
 const VERSION: &str = "13";
@@ -36,16 +46,68 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to accept, for want of descriptors for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a client may take over its TLS handshake.
+const TLS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long what was sent may go unacknowledged before the system ends a connection: somebody who lost their
+/// network is noticed before they are silent for too long.
+const UNACKNOWLEDGED_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What every connection of a listener is served with.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) routes: Router,
+    pub(super) network: Network,
+    /// None: as it comes.
+    pub(super) tls: Option<Tls>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stopping: CancellationToken,
+}
+
+/// What a handshake needs.
+#[derive(Clone)]
+struct Upgrading {
+    edge: Edge,
+    network: Network,
+    metrics: Arc<Metrics>,
+}
+
+/// A request that came through a trusted proxy.
+#[derive(Clone, Copy)]
+struct Proxied;
+
 /// Every route of the public listener.
-pub(super) fn routes(accounts: Arc<AccountService>, edge: Edge, stopping: CancellationToken) -> Router {
+pub(super) fn routes(
+    accounts: Arc<AccountService>,
+    edge: Edge,
+    network: Network,
+    metrics: Arc<Metrics>,
+    stopping: CancellationToken,
+) -> Router {
     let ready = move || !stopping.is_cancelled();
-    let sockets = Router::new().route("/ws", get(upgrade)).with_state(edge);
+    let upgrading = Upgrading { edge, network, metrics: metrics.clone() };
+    let sockets = Router::new().route("/ws", get(upgrade)).with_state(upgrading);
     let state = crate::http::HttpState { accounts, ready: Arc::new(ready) };
-    crate::http::router(state).merge(sockets)
+    crate::http::router(state).merge(sockets).layer(from_fn_with_state(metrics, count))
+}
+
+/// Counts a request by its route and what it came to.
+async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    metrics.http_request(route, method.as_str(), response.status().as_u16());
+    response
 }
 
 /// Answers the handshake and hands the socket to the edge.
-async fn upgrade(State(edge): State<Edge>, mut request: Request) -> Response {
+async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Response {
+    let Upgrading { edge, network, metrics } = upgrading;
+    if !may_connect(request.headers(), &network.now().allowed_origins) {
+        metrics.origins_refused.add(1);
+        let what = "the Origin of a page must be the host that it connects to, or stand in allowed_origins\n";
+        return (StatusCode::FORBIDDEN, what).into_response();
+    }
     let accept = match handshake(request.headers()) {
         Ok(accept) => accept,
         Err((StatusCode::UPGRADE_REQUIRED, what)) => {
@@ -55,13 +117,19 @@ async fn upgrade(State(edge): State<Edge>, mut request: Request) -> Response {
         }
         Err((status, what)) => return (status, what).into_response(),
     };
+    let proxied = request.extensions().get::<Proxied>().is_some();
     let upgrading = hyper::upgrade::on(&mut request);
     // It resolves once the answer below is written, or with an error if the connection ends before.
     let tracker = edge.tracker().clone();
     tracker.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
-        if let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() {
-            edge.adopt(parts.io.into_inner(), parts.read_buf);
+        match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => edge.adopt(parts.io.into_inner().into(), parts.read_buf, proxied),
+            Err(upgraded) => {
+                if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
+                    edge.adopt(parts.io.into_inner().into(), parts.read_buf, proxied);
+                }
+            }
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
@@ -85,34 +153,25 @@ fn handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static s
     if STANDARD.decode(key).map(|key| key.len()) != Ok(KEY_BYTES) {
         return Err((StatusCode::BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64\n"));
     }
-    // A page of another site must not speak for whoever looks at it. Programs send no Origin.
-    let origin = text(ORIGIN);
-    if !origin.is_empty() && origin.split_once("://").map(|(_, host)| host) != Some(text(HOST)) {
-        return Err((StatusCode::FORBIDDEN, "the Origin of a page must be the host that it connects to\n"));
-    }
     HeaderValue::try_from(accept_key(key))
         .map_err(|_| (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not a key\n"))
 }
 
 /// Accepts connections until it is told to stop; requests under way are finished then.
-pub(super) fn accept(
-    listener: TcpListener,
-    routes: Router,
-    tracker: &TaskTracker,
-    stopping: CancellationToken,
-) {
-    tracker.spawn(accept_on(listener, routes, tracker.clone(), stopping));
+pub(super) fn accept(listener: TcpListener, gate: Gate, tracker: &TaskTracker) {
+    tracker.spawn(accept_on(listener, gate, tracker.clone()));
 }
 
-async fn accept_on(listener: TcpListener, routes: Router, tracker: TaskTracker, stopping: CancellationToken) {
+async fn accept_on(listener: TcpListener, gate: Gate, tracker: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopping.cancelled() => return,
+            () = gate.stopping.cancelled() => return,
         };
         match accepted {
             Ok((stream, address)) => {
-                tracker.spawn(serve_http(stream, address, routes.clone(), stopping.clone()));
+                notice_lost_networks(&stream);
+                tracker.spawn(serve(stream, address, gate.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -122,9 +181,42 @@ async fn accept_on(listener: TcpListener, routes: Router, tracker: TaskTracker, 
     }
 }
 
-async fn serve_http(stream: TcpStream, address: SocketAddr, routes: Router, stopping: CancellationToken) {
-    let routes = routes.map_request(move |mut request: axum::http::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(address));
+/// Has the system end a connection whose other end does not acknowledge for too long.
+fn notice_lost_networks(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_PATIENCE)) {
+        tracing::debug!(%error, "the system keeps its own patience with silent networks");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
+async fn serve(stream: TcpStream, address: SocketAddr, gate: Gate) {
+    let Some(tls) = &gate.tls else { return serve_http(stream, address, gate).await };
+    match tokio::time::timeout(TLS_PATIENCE, tls.acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => serve_http(stream, address, gate).await,
+        Ok(Err(error)) => {
+            gate.metrics.tls_failures.add(1);
+            tracing::debug!(%address, %error, "a TLS handshake failed");
+        }
+        Err(_) => gate.metrics.tls_failures.add(1),
+    }
+}
+
+async fn serve_http<S>(stream: S, address: SocketAddr, gate: Gate)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let network = gate.network;
+    let routes = gate.routes.map_request(move |mut request: axum::http::Request<Incoming>| {
+        let proxies = &network.now().proxies;
+        let client = proxies.client(address.ip(), request.headers());
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(address));
+        extensions.insert(ClientAddress(client));
+        if proxies.trusts(address.ip()) {
+            extensions.insert(Proxied);
+        }
         request
     });
     let connection = http1::Builder::new()
@@ -136,8 +228,24 @@ async fn serve_http(stream: TcpStream, address: SocketAddr, routes: Router, stop
     // What a client does wrong in HTTP is answered by hyper, and is no news.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = stopping.cancelled() => {}
+        () = gate.stopping.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
     _ = connection.await;
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_is_told_to_notice_lost_networks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (stream, _) = accepted.expect("it connects");
+        notice_lost_networks(&stream);
+        let patience = SockRef::from(&stream).tcp_user_timeout().expect("it is a TCP socket");
+        assert_eq!(patience, Some(UNACKNOWLEDGED_PATIENCE));
+    }
 }

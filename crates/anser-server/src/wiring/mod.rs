@@ -1,9 +1,12 @@
 //! The composition root: opens the folder, starts the parts in order, and stops them in the reverse.
 //! The one place that knows which adapters there are.
 
+mod admin;
 mod home;
 mod listener;
+mod live;
 mod people;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +32,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::{AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens};
 use crate::edge::{Edge, EdgeConfig, EdgeParts};
+use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, NodePorts};
+
+use self::admin::Admin;
+pub use self::admin::{AdminListen, free_bytes};
+use self::listener::Gate;
+use self::live::Network;
+pub use self::live::{LiveConfig, NetworkConfig};
+use self::tls::Tls;
+pub use self::tls::TlsFiles;
 
 /// How often old client ids are forgotten.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -39,6 +51,8 @@ const OUTBOX_INTERVAL: Duration = Duration::from_secs(2);
 pub const CONNECTIONS_MAX: usize = 19_000;
 /// After how long without a frame a client pings.
 pub const HEARTBEAT_INTERVAL_MS: u64 = 240_000;
+/// The same for connections through a proxy: many forget one that is silent for a minute.
+pub const PROXIED_HEARTBEAT_INTERVAL_MS: u64 = 45_000;
 /// What a client's backoff is capped at.
 pub const BACKOFF_CAP_MS: u64 = 30_000;
 
@@ -49,6 +63,12 @@ pub struct ServeConfig {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the operator's listener listens; none: nowhere.
+    pub admin: Option<AdminListen>,
+    /// The certificate with which TLS is spoken; none: as it comes.
+    pub tls: Option<TlsFiles>,
+    /// Who is believed.
+    pub network: NetworkConfig,
     /// Who may come in, and how fast.
     pub accounts: AccountConfig,
     /// Tasks that share the slots.
@@ -59,6 +79,8 @@ pub struct ServeConfig {
     pub slow_disk_ms: u64,
     /// After how long without a frame a client pings.
     pub heartbeat_interval_ms: u64,
+    /// The same for connections through a trusted proxy.
+    pub proxied_heartbeat_interval_ms: u64,
     /// What a client's backoff is capped at.
     pub backoff_cap_ms: u64,
     /// Connections at most.
@@ -71,11 +93,15 @@ impl ServeConfig {
         ServeConfig {
             data: data.to_path_buf(),
             listen,
+            admin: None,
+            tls: None,
+            network: NetworkConfig::default(),
             accounts: AccountConfig::default(),
             workers: 1,
             segment_bytes: None,
             slow_disk_ms: 0,
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            proxied_heartbeat_interval_ms: PROXIED_HEARTBEAT_INTERVAL_MS,
             backoff_cap_ms: BACKOFF_CAP_MS,
             connections_max: CONNECTIONS_MAX,
         }
@@ -86,11 +112,17 @@ impl ServeConfig {
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where the operator's listener listens.
+    pub admin_address: Option<SocketAddr>,
     /// The first invitations, on the first start.
     pub invitations: Option<FirstInvitations>,
     log: Arc<LocalLog>,
     node: Node,
     edge: Edge,
+    accounts: Arc<AccountService>,
+    network: Network,
+    tls: Option<Tls>,
+    metrics: Arc<Metrics>,
     stopping: CancellationToken,
     tracker: TaskTracker,
 }
@@ -111,6 +143,10 @@ impl Server {
             .await
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
         let address = listener.local_addr()?;
+        let admin = admin::bind(config.admin).await?;
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        let tls = config.tls.as_ref().map(|files| Tls::new(files.load()?)).transpose()?;
+        let metrics = Arc::new(Metrics::default());
         let disk = FolderDisk::open(&config.data.join("log"))?;
         let secrets = Secrets::open(&config.data, &*random)?;
         phases.end("folder");
@@ -124,6 +160,7 @@ impl Server {
             history: history.clone(),
             clock: clock.clone(),
             random: random.clone(),
+            metrics: metrics.clone(),
         };
         let node_config = NodeConfig { timeline, slot_key: secrets.slot_key(), workers: config.workers };
         let node = Node::start(node_config, ports, &tracker).await?;
@@ -144,6 +181,7 @@ impl Server {
             EdgeConfig {
                 id: EdgeId(0),
                 heartbeat_interval_ms: config.heartbeat_interval_ms,
+                proxied_heartbeat_interval_ms: config.proxied_heartbeat_interval_ms,
                 backoff_cap_ms: config.backoff_cap_ms,
                 connections_max: config.connections_max,
             },
@@ -153,16 +191,75 @@ impl Server {
                 people,
                 clock: clock.clone(),
                 tracker: tracker.clone(),
+                metrics: metrics.clone(),
             },
         );
         let stopping = CancellationToken::new();
         tracker.spawn(forget_keys(history, clock.clone(), stopping.clone()));
         tracker.spawn(deliver_outbox(accounts.clone(), stopping.clone()));
-        let routes = listener::routes(accounts, edge.clone(), stopping.clone());
-        listener::accept(listener, routes, &tracker, stopping.clone());
+        let network = Network::new(config.network);
+        let parts = (network.clone(), metrics.clone(), stopping.clone());
+        let routes = listener::routes(accounts.clone(), edge.clone(), parts.0, parts.1, parts.2);
+        let gate = Gate {
+            routes,
+            network: network.clone(),
+            tls: tls.clone(),
+            metrics: metrics.clone(),
+            stopping: stopping.clone(),
+        };
+        if let Some(admin) = admin {
+            let routes = admin::routes(Admin {
+                data: Arc::new(config.data),
+                log: log.clone(),
+                edge: edge.clone(),
+                metrics: metrics.clone(),
+                stopping: stopping.clone(),
+            });
+            // Nobody is believed there but the peer, and it is as it comes.
+            let network = Network::new(NetworkConfig::default());
+            listener::accept(admin, Gate { routes, network, tls: None, ..gate.clone() }, &tracker);
+        }
+        listener::accept(listener, gate, &tracker);
         phases.end("edge");
-        tracing::info!(%address, phases = phases.told, "serving");
-        Ok(Server { address, invitations, log, node, edge, stopping, tracker })
+        let admin = admin_address.map_or("none".to_owned(), |address| address.to_string());
+        tracing::info!(%address, admin, tls = tls.is_some(), phases = phases.told, "serving");
+        Ok(Server {
+            address,
+            admin_address,
+            invitations,
+            log,
+            node,
+            edge,
+            accounts,
+            network,
+            tls,
+            metrics,
+            stopping,
+            tracker,
+        })
+    }
+
+    /// Changes what may change while it runs: all of it, or nothing.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub fn reload(&self, live: LiveConfig) -> anyhow::Result<()> {
+        let certificate = match (&self.tls, &live.tls) {
+            (Some(tls), Some(files)) => Some((tls, files.load()?)),
+            _ => None,
+        };
+        if let Some((tls, certificate)) = certificate {
+            tls.show(certificate);
+        }
+        self.accounts.set_terms(live.registration, live.rates);
+        self.edge.set_connections_max(live.connections_max);
+        self.network.set(live.network);
+        Ok(())
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Resolves with the reason once nothing may be acknowledged any more: the process must exit.
@@ -184,7 +281,7 @@ impl Server {
         self.edge.drain().await;
         self.node.close().await;
         self.tracker.close();
-        drop((self.node, self.edge, self.log));
+        drop((self.node, self.edge, self.accounts, self.log));
         // Whatever still runs holds nothing that is not on disk.
         _ = tokio::time::timeout(Duration::from_secs(3), self.tracker.wait()).await;
     }

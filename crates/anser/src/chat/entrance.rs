@@ -1,5 +1,7 @@
 //! Runs the form until somebody is signed in.
 
+use std::path::Path;
+
 use anser_client::ServerAddress;
 use anser_client::account::{AccountApi, AccountError, Registration};
 use crossterm::event::{Event, KeyEventKind};
@@ -9,7 +11,7 @@ use crate::chat::form::{Field, Form, Pressed};
 use crate::chat::words::Words;
 use crate::chat::{Screen, Start, view};
 use crate::commands::{DEFAULT_SERVER, machine_name};
-use crate::profile::{SavedSession, SignedIn};
+use crate::profile::{SavedSession, SignedIn, trusting};
 
 /// Fills in the form. None when the person quits; `ended` says why the session before ended.
 pub async fn enter(
@@ -20,7 +22,7 @@ pub async fn enter(
 ) -> anyhow::Result<Option<SignedIn>> {
     let before = start.profile.session().ok().flatten();
     let saved = before.as_ref().and_then(|session| session.servers.first().cloned());
-    let server = start.server.as_ref().map(|server| format!("http://{server}")).or(saved);
+    let server = start.server.as_ref().map(ServerAddress::to_string).or(saved);
     let handle = before.map(|session| session.handle).unwrap_or_default();
     let server = server.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
     let mut form = Form::new(words, &server, &handle, &start.invitation);
@@ -41,7 +43,7 @@ pub async fn enter(
             Pressed::Quit => return Ok(None),
             Pressed::Submit => {
                 screen.terminal.draw(|frame| view::draw_form(frame, &form))?;
-                match submit(&form).await {
+                match submit(&form, start.ca.as_deref()).await {
                     Ok(session) => {
                         start.profile.begin(&session)?;
                         return SignedIn::on(start.profile.clone()).map(Some);
@@ -53,12 +55,12 @@ pub async fn enter(
     }
 }
 
-async fn submit(form: &Form) -> Result<SavedSession, String> {
+async fn submit(form: &Form, ca: Option<&Path>) -> Result<SavedSession, String> {
     let server: ServerAddress = form
         .text(Field::Server)
         .parse()
         .map_err(|error: anser_client::address::BadAddress| error.to_string())?;
-    let servers = vec![server];
+    let servers = trusting(vec![server], ca).map_err(|error| format!("{error:#}"))?;
     let api = AccountApi::new(servers.clone());
     let (handle, password) = (form.text(Field::Handle), form.text(Field::Password));
     let granted = if form.registers {

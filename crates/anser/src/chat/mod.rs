@@ -13,6 +13,8 @@ mod text;
 mod view;
 mod words;
 
+use std::path::PathBuf;
+
 use anser_client::ServerAddress;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, EventStream};
 use crossterm::execute;
@@ -25,6 +27,8 @@ pub struct Start {
     pub profile: Profile,
     /// Where the server is, if it was said.
     pub server: Option<ServerAddress>,
+    /// The certificates that may vouch for it, if not those of this machine.
+    pub ca: Option<PathBuf>,
     /// For the form, when nobody is signed in.
     pub invitation: String,
 }

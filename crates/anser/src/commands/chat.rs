@@ -8,10 +8,10 @@ use anser_client::account::{AccountApi, Grant, Registration};
 use clap::Args;
 
 use crate::chat::{Start, chat};
-use crate::commands::connect::{DEFAULT_SERVER, OnProfile};
+use crate::commands::connect::{DEFAULT_SERVER, OnProfile, Trust};
 use crate::commands::password::PasswordSource;
 use crate::commands::user::{machine_name, must_be_free};
-use crate::profile::{Profile, SavedSession};
+use crate::profile::{Profile, SavedSession, trusting};
 
 #[derive(Args)]
 pub struct Chat {
@@ -20,6 +20,8 @@ pub struct Chat {
     /// The server, when nobody is signed in on the profile yet
     #[arg(long, value_name = "URL", env = "ANSER_SERVER")]
     server: Option<ServerAddress>,
+    #[command(flatten)]
+    trust: Trust,
     /// The invitation to register with
     #[arg(long, value_name = "CODE")]
     invitation: Option<String>,
@@ -47,7 +49,7 @@ impl Chat {
             let profile = self.on.profile()?;
             self.enter(&profile).await?;
             let invitation = self.invitation.unwrap_or_default();
-            chat(Start { profile, server: self.server, invitation }).await
+            chat(Start { profile, server: self.server, ca: self.trust.ca, invitation }).await
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -64,7 +66,7 @@ impl Chat {
             Some(server) => server.clone(),
             None => DEFAULT_SERVER.parse()?,
         };
-        let servers = vec![server];
+        let servers = trusting(vec![server], self.trust.ca.as_deref())?;
         let grant = self.granted(handle, &AccountApi::new(servers.clone())).await?;
         profile.begin(&SavedSession::new(&servers, handle, &grant))
     }

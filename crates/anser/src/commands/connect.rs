@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anser_client::session::Failure;
@@ -22,6 +23,14 @@ pub struct OnProfile {
     /// The profile: who this machine is signed in as
     #[arg(long, global = true, default_value = "default", env = "ANSER_PROFILE")]
     profile: String,
+}
+
+/// Whose certificates are good.
+#[derive(Args, Clone)]
+pub struct Trust {
+    /// Certificates in PEM that may vouch for an https:// server, instead of those that this machine trusts
+    #[arg(long, value_name = "FILE", env = "ANSER_CA")]
+    pub ca: Option<PathBuf>,
 }
 
 /// How long to wait.

@@ -3,7 +3,9 @@
 mod administer;
 mod bench;
 mod chat;
+mod config;
 mod connect;
+mod doctor;
 mod exit;
 mod folder;
 mod group;
@@ -11,6 +13,7 @@ mod invite;
 mod key;
 mod log;
 mod password;
+mod reload;
 mod send;
 mod serve;
 mod tail;
@@ -45,6 +48,11 @@ pub enum Command {
     /// Make, list and revoke API keys of application servers
     #[command(subcommand)]
     Key(key::Key),
+    /// Say whether this machine and this data folder are fit to serve, and what to do where they are not
+    Doctor(doctor::Doctor),
+    /// The configuration file: an example, and a check
+    #[command(subcommand)]
+    Config(config::Config),
     /// Measure this machine: figures beside what it does at most
     Bench(bench::Bench),
     /// Look into the log of a data folder
@@ -63,6 +71,8 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Group(group) => group.run(),
         Command::Invite(invite) => invite.run(),
         Command::Key(key) => key.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Config(config) => config.run(),
         Command::Bench(bench) => bench.run(),
         Command::Log(log) => log.run(),
     }

@@ -1,51 +1,47 @@
 //! `anser serve`: the server, until it is told to stop.
 
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anser_server::accounts::{AccountConfig, AccountRates, Rate, RegistrationMode, SecondDevice};
-use anser_server::wiring::{BACKOFF_CAP_MS, CONNECTIONS_MAX, HEARTBEAT_INTERVAL_MS, ServeConfig, Server};
+use anser_server::accounts::{AccountConfig, Rate};
+use anser_server::wiring::{BACKOFF_CAP_MS, ServeConfig, Server, TlsFiles};
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::commands::reload::{POLL_INTERVAL, Reloader};
+use crate::config::rates::{RateName, parse_named_rate};
+use crate::config::{Configured, Given, LogFormat, Sources};
+
 /// What the process exits with when the disk can no longer be trusted (EX_IOERR of sysexits.h).
 const EXIT_IO_ERROR: i32 = 74;
+/// Permissions of a data folder that is made: what people write is nobody else's.
+const DATA_MODE: u32 = 0o700;
 
 #[derive(Args)]
 pub struct Serve {
     /// The data folder, made where there is none
     #[arg(long, default_value = "data", env = "ANSER_DATA")]
     data: PathBuf,
-    /// Address and port to listen on
-    #[arg(long, default_value = "127.0.0.1:7700", env = "ANSER_LISTEN")]
-    listen: SocketAddr,
-    /// Who may register
-    #[arg(long, default_value = "invitation", env = "ANSER_REGISTRATION")]
-    registration: Registration,
-    /// What becomes of a device when another one of its kind (phone, web, …) signs in: both stay, or the
-    /// older one is signed out
-    #[arg(long, default_value = "allow", env = "ANSER_SECOND_DEVICE")]
-    second_device: SecondDevicePolicy,
+    /// The configuration file [default: anser.toml in the data folder, if there is one]
+    #[arg(long, value_name = "FILE", env = "ANSER_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// How often something may be asked, as NAME=BURST/MILLISECONDS: so many at once, then one more after
     /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up or invite
-    #[arg(long = "rate", value_name = "NAME=BURST/MS", value_parser = parse_rate)]
+    #[arg(long = "rate", value_name = "NAME=BURST/MS", value_parser = parse_named_rate)]
     rates: Vec<(RateName, Rate)>,
-    /// Form of the log lines
-    #[arg(long, default_value = "text", env = "ANSER_LOG_FORMAT")]
-    log_format: LogFormat,
-    /// Tasks that share the slots
-    #[arg(long, default_value_t = 1, env = "ANSER_WORKERS", value_parser = clap::value_parser!(u8).range(1..=64))]
-    workers: u8,
-    /// Connections at most
-    #[arg(long, default_value_t = CONNECTIONS_MAX, env = "ANSER_CONNECTIONS_MAX")]
-    connections_max: usize,
-    /// After how long without a frame a client pings, in milliseconds
-    #[arg(long, default_value_t = HEARTBEAT_INTERVAL_MS, env = "ANSER_HEARTBEAT_INTERVAL_MS")]
-    heartbeat_interval_ms: u64,
+    #[command(flatten)]
+    trials: Trials,
+}
+
+/// For tests and load tests: not for the configuration file.
+#[derive(Args, Clone, Copy)]
+pub struct Trials {
     /// Bytes of one segment of the log
     #[arg(long, env = "ANSER_SEGMENT_BYTES", hide = true)]
     segment_bytes: Option<u64>,
@@ -63,153 +59,124 @@ pub struct Serve {
     backoff_cap_ms: u64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Registration {
-    Open,
-    Invitation,
-    Closed,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum SecondDevicePolicy {
-    Allow,
-    Replace,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
-/// Which rate is meant.
-#[derive(Clone, Copy)]
-enum RateName {
-    SignIn,
-    Password,
-    Refresh,
-    Request,
-    LookUp,
-    Invite,
-}
-
-impl RateName {
-    fn of(self, rates: &mut AccountRates) -> &mut Rate {
-        match self {
-            RateName::SignIn => &mut rates.sign_in_by_network,
-            RateName::Password => &mut rates.password_by_handle,
-            RateName::Refresh => &mut rates.refresh_by_network,
-            RateName::Request => &mut rates.request_by_account,
-            RateName::LookUp => &mut rates.look_up_by_account,
-            RateName::Invite => &mut rates.invite_by_account,
-        }
-    }
-}
-
-fn parse_rate(text: &str) -> Result<(RateName, Rate), String> {
-    let form = "NAME=BURST/MILLISECONDS, for example sign-in=30/2000";
-    let (name, rate) = text.split_once('=').ok_or(form)?;
-    let (burst, interval_ms) = rate.split_once('/').ok_or(form)?;
-    let name = match name {
-        "sign-in" => RateName::SignIn,
-        "password" => RateName::Password,
-        "refresh" => RateName::Refresh,
-        "request" => RateName::Request,
-        "look-up" => RateName::LookUp,
-        "invite" => RateName::Invite,
-        other => {
-            let names = "sign-in, password, refresh, request, look-up or invite";
-            return Err(format!("there is no rate {other:?}: {names}"));
-        }
-    };
-    let burst: u32 = burst.parse().map_err(|error| format!("burst: {error}; {form}"))?;
-    let interval_ms: u64 = interval_ms.parse().map_err(|error| format!("milliseconds: {error}; {form}"))?;
-    if burst == 0 || interval_ms == 0 {
-        return Err("a rate allows something: burst and milliseconds are above 0".into());
-    }
-    Ok((name, Rate { burst, interval_ms }))
-}
-
-impl Serve {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
-        log_to_stderr(self.log_format)?;
-        abort_on_panic();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(self.serve())
-    }
-
-    fn config(&self) -> ServeConfig {
+impl Trials {
+    /// Who may come in and how fast, by the configuration and these.
+    pub fn accounts(self, configured: &Configured) -> AccountConfig {
         let mut accounts = AccountConfig {
-            registration: match self.registration {
-                Registration::Open => RegistrationMode::Open,
-                Registration::Invitation => RegistrationMode::Invitation,
-                Registration::Closed => RegistrationMode::Closed,
-            },
-            second_device: match self.second_device {
-                SecondDevicePolicy::Allow => SecondDevice::Allow,
-                SecondDevicePolicy::Replace => SecondDevice::Replace,
-            },
+            registration: configured.settings.registration,
+            second_device: configured.settings.second_device,
+            rates: configured.rates,
             ..AccountConfig::default()
         };
-        for &(name, rate) in &self.rates {
-            *name.of(&mut accounts.rates) = rate;
-        }
         if self.unlimited {
             accounts = accounts.unlimited();
         }
         if self.cheap_passwords {
             accounts = accounts.with_cheap_passwords();
         }
-        ServeConfig {
-            accounts,
-            workers: usize::from(self.workers),
-            connections_max: self.connections_max,
-            heartbeat_interval_ms: self.heartbeat_interval_ms,
-            backoff_cap_ms: self.backoff_cap_ms,
-            segment_bytes: self.segment_bytes,
-            slow_disk_ms: self.slow_disk_ms,
-            ..ServeConfig::new(&self.data, self.listen)
-        }
+        accounts
     }
+}
 
-    async fn serve(self) -> anyhow::Result<ExitCode> {
-        let mut interrupted = signal(SignalKind::interrupt())?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        std::fs::create_dir_all(&self.data)
-            .with_context(|| format!("the data folder {} cannot be made", self.data.display()))?;
-        let server = Server::start(self.config()).await?;
-        self.greet(&server)?;
+impl Serve {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let Serve { data, config, given, rates, trials } = self;
+        let sources = Sources { data, config, given, rates };
+        let configured = sources.read()?;
+        let filter = log_to_stderr(&configured)?;
+        abort_on_panic();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(serve(sources, configured, trials, filter))
+    }
+}
+
+fn serve_config(sources: &Sources, configured: &Configured, trials: Trials) -> anyhow::Result<ServeConfig> {
+    let settings = &configured.settings;
+    let data = &sources.data;
+    let tls = match settings.makes_certificate() {
+        true => Some(TlsFiles::make_self_signed(data, settings.listen.ip())?),
+        false => settings.tls_files(data),
+    };
+    Ok(ServeConfig {
+        admin: settings.admin(),
+        tls,
+        network: settings.network(),
+        accounts: trials.accounts(configured),
+        workers: settings.workers.0 as usize,
+        connections_max: settings.connections_max.0 as usize,
+        heartbeat_interval_ms: settings.heartbeat_interval_ms.0,
+        proxied_heartbeat_interval_ms: settings.proxied_heartbeat_interval_ms.0,
+        backoff_cap_ms: trials.backoff_cap_ms,
+        segment_bytes: trials.segment_bytes,
+        slow_disk_ms: trials.slow_disk_ms,
+        ..ServeConfig::new(data, settings.listen)
+    })
+}
+
+async fn serve(
+    sources: Sources,
+    configured: Configured,
+    trials: Trials,
+    filter: SetLevel,
+) -> anyhow::Result<ExitCode> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    let made = DirBuilder::new().recursive(true).mode(DATA_MODE).create(&sources.data);
+    made.with_context(|| format!("the data folder {} cannot be made", sources.data.display()))?;
+    let server = Server::start(serve_config(&sources, &configured, trials)?).await?;
+    greet(&sources, &configured, &server)?;
+    let mut reloader = Reloader::new(sources, configured, trials, filter);
+    let mut look = tokio::time::interval(POLL_INTERVAL);
+    loop {
         tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
+            _ = interrupted.recv() => break,
+            _ = terminated.recv() => break,
+            _ = hung_up.recv() => reloader.reload(&server),
+            _ = look.tick() => reloader.reload_if_changed(&server),
             why = server.halted() => {
                 // Nothing may be acknowledged any more: no drain, no flush, out.
                 tracing::error!(why, "the process ends, since the disk can no longer be trusted");
                 std::process::exit(EXIT_IO_ERROR);
             }
         }
-        tracing::info!("stopping: telling clients, answering what was accepted");
-        server.drain().await;
-        tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
     }
+    tracing::info!("stopping: telling clients, answering what was accepted");
+    server.drain().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
 
-    /// Says on standard output where it is, and on the first start how to come in.
-    fn greet(&self, server: &Server) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        let address = server.address;
-        writeln!(out, "Anser serves http://{address}   (data in {})", self.data.display())?;
-        if let Some(invitations) = &server.invitations {
-            let (admin, general) = (invitations.admin.secret.expose(), invitations.general.secret.expose());
-            writeln!(out, "\nThe first start. Two invitations, shown this once:")?;
-            writeln!(out, "  for the administrator  {admin}")?;
-            writeln!(out, "  for everybody else     {general}")?;
-            writeln!(out, "\nCome in from another terminal:")?;
-            writeln!(out, "  anser chat --server http://{address} --invitation {admin}")?;
-        }
-        writeln!(out, "\nCtrl-C stops it.")?;
-        out.flush()
+/// Says on standard output where it is, and on the first start how to come in.
+fn greet(sources: &Sources, configured: &Configured, server: &Server) -> std::io::Result<()> {
+    use std::io::Write as _;
+
+    let mut out = std::io::stdout().lock();
+    let tls = configured.settings.tls_files(&sources.data);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", server.address);
+    writeln!(out, "Anser serves {url}   (data in {})", sources.data.display())?;
+    if let Some(file) = &configured.file {
+        writeln!(out, "Configured by {}", file.display())?;
     }
+    if let Some(admin) = server.admin_address {
+        writeln!(out, "Metrics at http://{admin}/metrics")?;
+    }
+    let mut ca = String::new();
+    if let Some(files) = tls.filter(|_| configured.settings.makes_certificate()) {
+        ca = format!(" --ca {}", files.cert.display());
+        writeln!(out, "Nobody vouches for its certificate: clients are given {}", files.cert.display())?;
+    }
+    if let Some(invitations) = &server.invitations {
+        let (admin, general) = (invitations.admin.secret.expose(), invitations.general.secret.expose());
+        writeln!(out, "\nThe first start. Two invitations, shown this once:")?;
+        writeln!(out, "  for the administrator  {admin}")?;
+        writeln!(out, "  for everybody else     {general}")?;
+        writeln!(out, "\nCome in from another terminal:")?;
+        writeln!(out, "  anser chat --server {url}{ca} --invitation {admin}")?;
+    }
+    writeln!(out, "\nCtrl-C stops it.")?;
+    out.flush()
 }
 
 /// A panic is a broken invariant: a server with one task gone would accept and serve nobody. What was
@@ -222,32 +189,26 @@ fn abort_on_panic() {
     }));
 }
 
-fn log_to_stderr(format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("ANSER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// Changes how much is logged.
+pub type SetLevel = Box<dyn Fn(&str) -> anyhow::Result<()> + Send>;
+
+fn log_to_stderr(configured: &Configured) -> anyhow::Result<SetLevel> {
+    let filter = EnvFilter::try_new(&configured.settings.log_level.0)?;
     let logger =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match format {
-        LogFormat::Text => logger.with_ansi(false).try_init(),
-        LogFormat::Json => logger.json().try_init(),
-    }
-    .map_err(|error| anyhow::anyhow!("logging cannot be set up: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_read_or_refused_with_what_would_be_right() {
-        let (name, rate) = parse_rate("look-up=5/1000").expect("a rate");
-        let mut rates = AccountRates::default();
-        *name.of(&mut rates) = rate;
-        assert_eq!(rates.look_up_by_account, Rate { burst: 5, interval_ms: 1_000 });
-        let wrong = ["look-up", "x=1/1", "invite=0/5", "invite=a/5"];
-        let said: Vec<String> = wrong.iter().map(|text| parse_rate(text).err().unwrap_or_default()).collect();
-        assert!(
-            said[0].contains("for example") && said[1].contains("no rate") && said[2].contains("above 0")
-        );
-        assert!(said[3].contains("burst"));
-    }
+    let started: Result<SetLevel, _> = match configured.settings.log_format {
+        LogFormat::Text => {
+            let logger = logger.with_ansi(false).with_filter_reloading();
+            let handle = logger.reload_handle();
+            let set: SetLevel = Box::new(move |level| Ok(handle.reload(EnvFilter::try_new(level)?)?));
+            logger.try_init().map(|()| set)
+        }
+        LogFormat::Json => {
+            let logger = logger.json().with_filter_reloading();
+            let handle = logger.reload_handle();
+            let set: SetLevel = Box::new(move |level| Ok(handle.reload(EnvFilter::try_new(level)?)?));
+            logger.try_init().map(|()| set)
+        }
+    };
+    started.map_err(|error| anyhow::anyhow!("logging cannot be set up: {error}"))
 }

@@ -11,10 +11,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::commands::administer;
-use crate::commands::connect::{self, DEFAULT_SERVER, OnProfile, say};
+use crate::commands::connect::{self, DEFAULT_SERVER, OnProfile, Trust, say};
 use crate::commands::folder::OnFolder;
 use crate::commands::password::{PasswordSource, asked, first_line_of};
-use crate::profile::{Profile, SavedSession};
+use crate::profile::{Profile, SavedSession, trusting};
 
 #[derive(Subcommand)]
 pub enum User {
@@ -58,6 +58,8 @@ pub struct Entrance {
     /// The server; several for an installation with several addresses
     #[arg(long = "server", value_name = "URL", env = "ANSER_SERVER", default_value = DEFAULT_SERVER, value_delimiter = ',')]
     servers: Vec<ServerAddress>,
+    #[command(flatten)]
+    trust: Trust,
     /// The name to sign in with
     #[arg(long)]
     handle: String,
@@ -211,8 +213,12 @@ pub fn must_be_free(profile: &Profile, handle: &str) -> anyhow::Result<()> {
 }
 
 impl Entrance {
+    fn servers(&self) -> anyhow::Result<Vec<ServerAddress>> {
+        trusting(self.servers.clone(), self.trust.ca.as_deref())
+    }
+
     fn keep(&self, profile: &Profile, grant: &Grant) -> anyhow::Result<()> {
-        profile.begin(&SavedSession::new(&self.servers, &self.handle, grant))?;
+        profile.begin(&SavedSession::new(&self.servers()?, &self.handle, grant))?;
         let (account, device) = (grant.account, grant.device);
         if self.json {
             let session = json!({ "profile": profile.name(), "handle": self.handle, "account": account.to_string(), "device": device.to_string() });
@@ -245,7 +251,7 @@ impl Register {
             invitation: self.invitation,
             device_name: it.device_name(),
         };
-        let grant = AccountApi::new(it.servers.clone()).register(&registration).await?;
+        let grant = AccountApi::new(it.servers()?).register(&registration).await?;
         it.keep(&profile, &grant)
     }
 }
@@ -257,7 +263,7 @@ impl SignIn {
         must_be_free(&profile, &it.handle)?;
         let _lock = profile.lock_store()?;
         let password = it.password.read("Password")?;
-        let api = AccountApi::new(it.servers.clone());
+        let api = AccountApi::new(it.servers()?);
         let grant = api.sign_in(&it.handle, &password, &it.device_name()).await?;
         it.keep(&profile, &grant)
     }

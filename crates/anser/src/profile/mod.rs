@@ -46,6 +46,9 @@ pub struct SavedSession {
     format: u32,
     /// The servers of the installation.
     pub servers: Vec<String>,
+    /// The file of certificates that may vouch for them; none: whom this machine trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
     /// Whose.
     pub account: u64,
     /// Which installation of this account.
@@ -85,7 +88,8 @@ impl SavedSession {
     pub fn new(servers: &[ServerAddress], handle: &str, grant: &Grant) -> Self {
         SavedSession {
             format: FORMAT,
-            servers: servers.iter().map(|server| format!("http://{server}")).collect(),
+            servers: servers.iter().map(ServerAddress::to_string).collect(),
+            ca: servers.first().and_then(ServerAddress::ca).map(Path::to_owned),
             account: grant.account.get(),
             device: grant.device.get(),
             handle: handle.to_ascii_lowercase(),
@@ -97,8 +101,18 @@ impl SavedSession {
 
     /// Where the servers are.
     pub fn addresses(&self) -> anyhow::Result<Vec<ServerAddress>> {
-        self.servers.iter().map(|server| Ok(server.parse()?)).collect()
+        let servers: Result<Vec<ServerAddress>, _> =
+            self.servers.iter().map(|server| server.parse()).collect();
+        trusting(servers?, self.ca.as_deref())
     }
+}
+
+/// The same servers, vouched for by the certificates of a file, if one is given.
+pub fn trusting(servers: Vec<ServerAddress>, ca: Option<&Path>) -> anyhow::Result<Vec<ServerAddress>> {
+    let Some(ca) = ca else { return Ok(servers) };
+    // It is kept with the profile, and other commands run in other folders.
+    let ca = std::path::absolute(ca)?;
+    servers.into_iter().map(|server| Ok(server.trusting(&ca)?)).collect()
 }
 
 impl Profile {
@@ -248,6 +262,7 @@ mod tests {
         SavedSession {
             format: FORMAT,
             servers: vec!["http://127.0.0.1:7700".to_owned()],
+            ca: None,
             account: 7,
             device: 9,
             handle: "li_lei".to_owned(),
