@@ -33,6 +33,8 @@ pub struct ServerPlan {
     pub frugal: bool,
     /// Milliseconds that every sync of the log takes longer.
     pub slow_disk_ms: Option<u64>,
+    /// Access tokens are good for so many seconds.
+    pub access_token_s: Option<u64>,
     /// The data folder, if not one that goes with the server.
     pub data: Option<PathBuf>,
 }
@@ -53,6 +55,7 @@ impl ServerPlan {
             backoff_cap_ms: 1_000,
             frugal: false,
             slow_disk_ms: None,
+            access_token_s: None,
             data: None,
         })
     }
@@ -115,6 +118,9 @@ impl Server {
         if let Some(ms) = self.plan.slow_disk_ms {
             command.args(["--slow-disk-ms", &ms.to_string()]);
         }
+        if let Some(seconds) = self.plan.access_token_s {
+            command.args(["--access-token-s", &seconds.to_string()]);
+        }
         if self.plan.frugal {
             command.env("MIMALLOC_PURGE_DELAY", "0");
         }
@@ -130,6 +136,11 @@ impl Server {
         }
         self.running = Some(Running { child, _stdout: stdout });
         Ok(started)
+    }
+
+    /// Changes how it is run, from its next start on.
+    pub fn plan_mut(&mut self) -> &mut ServerPlan {
+        &mut self.plan
     }
 
     /// Where it serves.

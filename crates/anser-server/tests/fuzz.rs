@@ -108,7 +108,7 @@ fn damaged_frames_are_the_same_in_one_piece_and_in_many() {
 fn no_damaged_token_is_taken() {
     let tokens = Tokens::new(&[1; 32], Timeline(7));
     let grant = Grant { account: AccountId(1), device: DeviceId(2), account_version: 3, device_version: 4 };
-    let access = tokens.access(&grant, NOW).expose().to_owned();
+    let access = tokens.access(&grant, NOW, 900).expose().to_owned();
     let ticket = tokens.ticket(&grant, SessionId(5), NOW).expose().to_owned();
     assert_eq!(tokens.verify_access(&access, NOW), Ok(grant));
     let mut mutator = Mutator(0x746f_6b65_6e73);

@@ -12,6 +12,7 @@ mod line;
 mod scene;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anser_client::ServerAddress;
 use anser_client::account::AccountApi;
@@ -19,14 +20,18 @@ use anser_proto::v1::{self, client_frame::Request, response, server_frame};
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
+use tokio::time::{Instant, sleep_until};
 
 use self::frames::Expected;
-use self::line::{Answer, Line, heard_until_closed};
+use self::line::{Answer, heard_until_closed};
 use self::scene::{Actor, Players, Scene};
 use crate::people::{self, Person};
 use crate::random::{Random, fresh_seed};
 use crate::report::Report;
 use crate::server::{Server, ServerPlan};
+
+/// How long the token is good that is to be an expired one.
+const SHORT_LIFE_S: u64 = 1;
 
 /// What the harness is told.
 #[derive(Debug, Args)]
@@ -64,13 +69,30 @@ impl Tally {
 /// The run could not be finished, which is a failure too.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
     let seed = options.seed.unwrap_or_else(fresh_seed);
-    let mut server = Server::start(ServerPlan::from_environment()?).await?;
+    let plan = ServerPlan { access_token_s: Some(SHORT_LIFE_S), ..ServerPlan::from_environment()? };
+    let mut server = Server::start(plan).await?;
+    let expired = people::register(&server.address(), 1, 1).await?[0].keys[0].access_token.clone();
+    let expires = Instant::now() + Duration::from_secs(SHORT_LIFE_S + 1);
+    server.stop().await?;
+    server.plan_mut().access_token_s = None;
+    server.start_again().await?;
     let people = people::register(&server.address(), Actor::ALL.len(), 2).await?;
     let revoked = people[Actor::Owner as usize].keys[1].access_token.clone();
     revoke_second_device(&server.address(), &people[Actor::Owner as usize]).await?;
     let address = server.address();
-    let tally = tokio::task::block_in_place(|| all_cells(&address, &people, &revoked, seed));
-    let tally = tally.with_context(|| format!("again: cargo xtask prove matrix --seed {seed}"))?;
+    let mut random = Random::new(seed);
+    let again = || format!("again: cargo xtask prove matrix --seed {seed}");
+    let mut players = Players::attach(address.authority(), &people, &mut random)?;
+    let mut tally = Tally::default();
+    tokio::task::block_in_place(|| frame_cells(&mut players, &mut random, &mut tally)).with_context(again)?;
+    sleep_until(expires).await;
+    let nobodies = [
+        ("no token", None, "hello_required"),
+        ("an expired token", Some(expired), "unauthenticated"),
+        ("a revoked device", Some(revoked), "revoked"),
+    ];
+    tokio::task::block_in_place(|| nobody(address.authority(), &mut players, &nobodies, &mut tally))
+        .with_context(again)?;
     let mut report = Report::default();
     report.add("cells", tally.cells());
     report.add("allowed", tally.allowed);
@@ -85,29 +107,21 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     Ok(tally.leaks.is_empty() && tally.wrong.is_empty())
 }
 
-fn all_cells(address: &ServerAddress, people: &[Person], revoked: &str, seed: u64) -> anyhow::Result<Tally> {
-    let authority = address.authority();
-    let mut random = Random::new(seed);
-    let mut lines = Vec::new();
-    for person in people {
-        lines.push(Line::open(authority, &person.keys[0].access_token, Random::new(random.bits()))?);
-    }
-    let mut players = Players { accounts: people.iter().map(|person| person.account).collect(), lines };
-    let mut tally = Tally::default();
+/// Every request, by everybody who is attached.
+fn frame_cells(players: &mut Players, random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
     let mut number = 0;
     for row in 0.. {
         let mut rows = 0;
         for actor in Actor::ALL {
             number += 1;
             let scene = players.set(number)?;
-            rows = cell(&mut players, &scene, actor, row, &mut random, &mut tally)?;
+            rows = cell(players, &scene, actor, row, random, tally)?;
         }
         if row + 1 == rows {
             break;
         }
     }
-    nobody(authority, &mut players, number + 1, revoked, &mut tally)?;
-    Ok(tally)
+    Ok(())
 }
 
 /// One cell. How many rows there are.
@@ -199,15 +213,12 @@ fn judge(what: &str, scene: &Scene, expected: &Expected, answer: &Answer, tally:
 fn nobody(
     authority: &str,
     players: &mut Players,
-    number: usize,
-    revoked: &str,
+    nobodies: &[(&str, Option<String>, &str)],
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let scene = players.set(number)?;
+    let scene = players.set(0)?;
     let third = players.account(Actor::Newcomer);
-    let cases =
-        [("no token", None, "hello_required"), ("a revoked device", Some(revoked.to_owned()), "revoked")];
-    for (who, token, code) in cases {
+    for &(who, ref token, code) in nobodies {
         let line = players.line(Actor::Owner);
         for request in frames::requests(&scene.group, &scene, third, line) {
             if matches!(request, Request::Hello(_)) {

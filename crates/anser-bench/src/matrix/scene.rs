@@ -5,6 +5,8 @@ use anser_proto::v1::{self, client_frame::Request, target::Target};
 use bytes::Bytes;
 
 use super::line::Line;
+use crate::people::Person;
+use crate::random::Random;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +94,17 @@ pub struct Players {
 }
 
 impl Players {
+    /// Attaches everybody on their first device.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub fn attach(authority: &str, people: &[Person], random: &mut Random) -> anyhow::Result<Players> {
+        let open =
+            |person: &Person| Line::open(authority, &person.keys[0].access_token, Random::new(random.bits()));
+        let lines = people.iter().map(open).collect::<anyhow::Result<_>>()?;
+        Ok(Players { accounts: people.iter().map(|person| person.account).collect(), lines })
+    }
+
     /// An actor's account.
     pub fn account(&self, actor: Actor) -> u64 {
         self.accounts[actor as usize].0

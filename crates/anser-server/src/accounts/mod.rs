@@ -104,6 +104,8 @@ pub struct AccountConfig {
     pub rates: AccountRates,
     /// What one password hash costs.
     pub password_cost: PasswordCost,
+    /// How long access tokens are good, in seconds; `None`: [`ACCESS_TOKEN_S`].
+    pub access_token_s: Option<u64>,
 }
 
 impl AccountConfig {
@@ -167,6 +169,7 @@ pub struct AccountService {
     parts: AccountParts,
     administration: Administration,
     second_device: SecondDevice,
+    access_token_s: u64,
     registration: Mutex<RegistrationMode>,
     tokens: Tokens,
     refresh_key: [u8; 32],
@@ -191,7 +194,7 @@ impl AccountService {
         secrets: &Secrets,
         config: AccountConfig,
     ) -> Result<Self, BadPasswordCost> {
-        let AccountConfig { registration, second_device, rates, password_cost } = config;
+        let AccountConfig { registration, second_device, rates, password_cost, access_token_s } = config;
         let passwords = Arc::new(passwords::Passwords::new(password_cost, Arc::clone(&parts.random))?);
         let administration = Administration {
             accounts: Arc::clone(&parts.accounts),
@@ -204,6 +207,7 @@ impl AccountService {
         Ok(AccountService {
             administration,
             second_device,
+            access_token_s: access_token_s.unwrap_or(ACCESS_TOKEN_S),
             registration: Mutex::new(registration),
             tokens: Tokens::new(secrets.signing(), parts.timeline),
             refresh_key: *secrets.refresh(),

@@ -10,9 +10,7 @@ use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 
 use super::administration::ATTEMPTS;
 use super::refresh::{self, RefreshToken, Step};
-use super::{
-    ACCESS_TOKEN_S, AccessError, AccountService, Grant, RegistrationMode, Secret, Session, network, rules,
-};
+use super::{AccessError, AccountService, Grant, RegistrationMode, Secret, Session, network, rules};
 
 /// The version that every account and device begins with.
 const FIRST_VERSION: u64 = 1;
@@ -367,8 +365,8 @@ impl AccountService {
         SignedIn {
             account: grant.account,
             device: grant.device,
-            access_token: self.tokens.access(grant, self.parts.clock.now()),
-            access_expires_in_s: ACCESS_TOKEN_S,
+            access_token: self.tokens.access(grant, self.parts.clock.now(), self.access_token_s),
+            access_expires_in_s: self.access_token_s,
             refresh_token: token.into_text(),
         }
     }
@@ -379,8 +377,8 @@ mod tests {
     use anser_model::SessionId;
 
     use super::*;
-    use crate::accounts::REFRESH_TOKEN_MS;
     use crate::accounts::testing::{ADDRESS, Bench, PASSWORD};
+    use crate::accounts::{ACCESS_TOKEN_S, REFRESH_TOKEN_MS};
 
     fn nonce(number: u64) -> Secret {
         Secret::new(format!("nonce number {number:08}"))

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 
-/// How long an access token is good, in seconds.
+/// How long an access token is good, in seconds, unless told otherwise.
 pub const ACCESS_TOKEN_S: u64 = 15 * 60;
 /// How long a resume ticket is good, in seconds.
 pub const RESUME_TICKET_S: u64 = 15 * 60;
@@ -77,8 +77,8 @@ impl Tokens {
         Tokens { verifying: signing.verifying_key(), signing, timeline }
     }
 
-    /// An access token, good for [`ACCESS_TOKEN_S`] from `now`.
-    pub fn access(&self, grant: &Grant, now: UnixMillis) -> Secret {
+    /// An access token, good for so many seconds from `now`.
+    pub fn access(&self, grant: &Grant, now: UnixMillis, good_for_s: u64) -> Secret {
         let iat = now.0 / MS_PER_S;
         let claims = AccessClaims {
             account: grant.account.0,
@@ -87,7 +87,7 @@ impl Tokens {
             device_version: grant.device_version,
             timeline: self.timeline.0,
             iat,
-            exp: iat + ACCESS_TOKEN_S,
+            exp: iat + good_for_s,
         };
         self.sign(ACCESS_HEADER, &claims)
     }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn tokens_read_back_until_they_expire() {
         let tokens = tokens();
-        let access = tokens.access(&GRANT, NOW);
+        let access = tokens.access(&GRANT, NOW, ACCESS_TOKEN_S);
         let last = UnixMillis(1_700_000_000_000 + (ACCESS_TOKEN_S * 1_000) - 1);
         assert_eq!(tokens.verify_access(access.expose(), NOW), Ok(GRANT));
         assert_eq!(tokens.verify_access(access.expose(), last), Ok(GRANT));
@@ -198,14 +198,15 @@ mod tests {
     #[test]
     fn one_kind_cannot_serve_as_the_other() {
         let tokens = tokens();
-        let (access, ticket) = (tokens.access(&GRANT, NOW), tokens.ticket(&GRANT, SessionId(9), NOW));
+        let (access, ticket) =
+            (tokens.access(&GRANT, NOW, ACCESS_TOKEN_S), tokens.ticket(&GRANT, SessionId(9), NOW));
         assert_eq!(tokens.verify_ticket(access.expose(), NOW), Err(TokenError::NotOurs));
         assert_eq!(tokens.verify_access(ticket.expose(), NOW), Err(TokenError::NotOurs));
     }
 
     #[test]
     fn other_keys_and_timelines_are_refused() {
-        let token = tokens().access(&GRANT, NOW);
+        let token = tokens().access(&GRANT, NOW, ACCESS_TOKEN_S);
         let other_key = Tokens::new(&[2; 32], tokens().timeline);
         assert_eq!(other_key.verify_access(token.expose(), NOW), Err(TokenError::NotOurs));
         let restored = Tokens::new(&[1; 32], Timeline(5));
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn no_other_bytes_are_a_token() {
         let tokens = tokens();
-        let good = tokens.access(&GRANT, NOW);
+        let good = tokens.access(&GRANT, NOW, ACCESS_TOKEN_S);
         let good = good.expose();
         let mut parts = good.split('.');
         let (_, claims, signature) = (parts.next(), parts.next().unwrap(), parts.next().unwrap());

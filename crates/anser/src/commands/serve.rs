@@ -54,6 +54,9 @@ pub struct Trials {
     /// Passwords hashed at next to no cost: for load tests that register hundreds of people
     #[arg(long, hide = true)]
     cheap_passwords: bool,
+    /// Access tokens are good for so many seconds: for tests of what an expired one is worth
+    #[arg(long, hide = true)]
+    access_token_s: Option<u64>,
     /// What a client's backoff is capped at, in milliseconds: for tests that stop the server often
     #[arg(long, default_value_t = BACKOFF_CAP_MS, hide = true)]
     backoff_cap_ms: u64,
@@ -66,6 +69,7 @@ impl Trials {
             registration: configured.settings.registration,
             second_device: configured.settings.second_device,
             rates: configured.rates,
+            access_token_s: self.access_token_s,
             ..AccountConfig::default()
         };
         if self.unlimited {
