@@ -1,7 +1,7 @@
 //! A server of one account, and a network, for the session machine to run against.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anser_client::session::{Answer, Failure};
 use anser_client::session::{Input, LinkId, Now, Output, Session, Ticket, Update};
@@ -37,6 +37,12 @@ pub struct Log {
     pub said: Vec<String>,
     pub mark: u64,
     pub peer_mark: u64,
+    /// How far the own devices have said that messages have come.
+    pub delivered: u64,
+    pub peer_delivered: u64,
+    pub cleared: u64,
+    pub hidden: BTreeSet<u64>,
+    pub marked_unread: bool,
     pub n: u64,
 }
 
@@ -47,6 +53,11 @@ impl Log {
 
     pub fn ordinal(&self, seq: u64) -> u64 {
         if seq == 0 { 0 } else { self.facts[seq as usize - 1].ordinal }
+    }
+
+    /// Whether a page gives what is there.
+    pub fn gives(&self, seq: u64) -> bool {
+        seq > self.cleared && !self.hidden.contains(&seq)
     }
 }
 
@@ -113,6 +124,9 @@ impl Server {
             return None;
         }
         *mark = seq;
+        if member == OWN {
+            log.marked_unread = false;
+        }
         let change = Change::MarkMoved(v1::MarkMoved { member: member.get(), seq, ordinal });
         let event = v1::Event { ordinal, ..self.fact(peer, member, change) };
         self.push(&event);
@@ -142,6 +156,72 @@ impl Server {
         facts[seq as usize - 1] = stands;
         facts.push(event.clone());
         self.push(&event);
+    }
+
+    /// Messages have come to a device of somebody.
+    pub fn deliver(&mut self, peer: AccountId, member: AccountId, seq: u64) -> Option<v1::Event> {
+        let log = self.logs.get_mut(&peer).unwrap();
+        let seq = seq.min(log.seq());
+        let (known, mark) = match member == OWN {
+            true => (&mut log.delivered, log.mark),
+            false => (&mut log.peer_delivered, log.peer_mark),
+        };
+        if seq <= mark.max(*known) {
+            return None;
+        }
+        *known = seq;
+        let moved = v1::DeliveredMoved { member: member.get(), seq };
+        let event = self.fact(peer, member, Change::DeliveredMoved(moved));
+        self.push(&event);
+        Some(event)
+    }
+
+    pub fn mark_unread(&mut self, peer: AccountId, marked: bool) -> Option<v1::Event> {
+        let log = self.logs.get_mut(&peer).unwrap();
+        if log.marked_unread == marked || log.n == 0 {
+            return None;
+        }
+        log.marked_unread = marked;
+        let event = self.fact(peer, OWN, Change::UnreadMarked(v1::UnreadMarked { marked }));
+        self.push(&event);
+        Some(event)
+    }
+
+    pub fn hide(&mut self, peer: AccountId, low: u64, high: u64) -> Option<v1::Event> {
+        let log = self.logs.get_mut(&peer).unwrap();
+        if high > log.seq() || (low..=high).all(|seq| !log.gives(seq)) {
+            return None;
+        }
+        log.hidden.extend(low..=high);
+        let ranges = vec![v1::SeqRange { low, high }];
+        let event = self.fact(peer, OWN, Change::MessagesHidden(v1::MessagesHidden { ranges }));
+        self.push(&event);
+        Some(event)
+    }
+
+    pub fn clear(&mut self, peer: AccountId, seq: u64) -> Option<v1::Event> {
+        let log = self.logs.get_mut(&peer).unwrap();
+        if seq > log.seq() || seq <= log.cleared {
+            return None;
+        }
+        log.cleared = seq;
+        let ordinal = log.ordinal(seq);
+        let change = Change::HistoryCleared(v1::HistoryCleared { seq, ordinal });
+        let event = self.fact(peer, OWN, change);
+        self.push(&event);
+        Some(event)
+    }
+
+    /// What of these a person has hidden, as a head tells it.
+    fn runs(hidden: impl Iterator<Item = u64>) -> Vec<v1::SeqRange> {
+        let mut runs: Vec<v1::SeqRange> = Vec::new();
+        for seq in hidden {
+            match runs.last_mut() {
+                Some(run) if run.high + 1 == seq => run.high = seq,
+                _ => runs.push(v1::SeqRange { low: seq, high: seq }),
+            }
+        }
+        runs
     }
 
     fn fact(&mut self, peer: AccountId, author: AccountId, change: Change) -> v1::Event {
@@ -192,7 +272,8 @@ impl Server {
     pub fn unread(&self, peer: AccountId) -> Unread {
         let log = &self.logs[&peer];
         let mut unread = Unread::default();
-        unread.raise_base(Seq(log.mark), Ordinal(log.ordinal(log.mark)));
+        let base = log.mark.max(log.cleared);
+        unread.raise_base(Seq(base), Ordinal(log.ordinal(base)));
         for fact in &log.facts {
             if let Some(Change::Message(message)) = &fact.change
                 && fact.author == OWN.get()
@@ -215,7 +296,12 @@ impl Server {
             peer: peer.get(),
             seq: log.seq(),
             ordinal,
-            last_message: log.facts.iter().rfind(|it| matches!(it.change, Some(Change::Message(_)))).cloned(),
+            last_message: log
+                .facts
+                .iter()
+                .rfind(|it| matches!(it.change, Some(Change::Message(_))))
+                .filter(|it| log.gives(it.seq))
+                .cloned(),
             role: v1::Role::Member.into(),
             mark: log.mark,
             base_seq: unread.base().0,
@@ -227,6 +313,10 @@ impl Server {
             member_count: 2,
             at_ms: log.facts.last().map_or(0, |fact| fact.at_ms),
             first_visible_seq: 1,
+            peer_delivered: log.peer_delivered.max(log.peer_mark),
+            marked_unread: log.marked_unread,
+            cleared_seq: log.cleared,
+            hidden: Self::runs(log.hidden.iter().copied().filter(|&seq| seq > log.cleared)),
             ..v1::Head::default()
         }
     }
@@ -242,6 +332,33 @@ impl Server {
             }
             Request::Send(send) => self.send(send),
             Request::ReadUpTo(read) => self.read_up_to(read),
+            Request::DeliveredUpTo(v1::DeliveredUpTo { timeline, .. })
+            | Request::Hide(v1::Hide { timeline, .. })
+            | Request::ClearHistory(v1::ClearHistory { timeline, .. })
+                if timeline != self.timeline =>
+            {
+                Answered::Error(v1::Error::new(ErrorCode::ForeignTimeline, "another history"))
+            }
+            Request::DeliveredUpTo(it) => {
+                let peer = self.peer_of(it.r#in);
+                let event = self.deliver(peer, OWN, it.seq);
+                self.took(peer, event)
+            }
+            Request::MarkUnread(it) => {
+                let peer = self.peer_of(it.r#in);
+                let event = self.mark_unread(peer, it.marked);
+                self.took(peer, event)
+            }
+            Request::Hide(it) => {
+                let (peer, range) = (self.peer_of(it.r#in), it.ranges[0]);
+                let event = self.hide(peer, range.low, range.high);
+                self.took(peer, event)
+            }
+            Request::ClearHistory(it) => {
+                let peer = self.peer_of(it.r#in);
+                let event = self.clear(peer, it.seq);
+                self.took(peer, event)
+            }
             Request::GetPage(asked) => self.page(&asked),
             Request::GetProfiles(_) => Answered::ProfileList(v1::ProfileList::default()),
             Request::GetConversations(asked) => {
@@ -254,6 +371,11 @@ impl Server {
             other => panic!("the tests do not use {other:?}"),
         };
         self.out.push_back(v1::ServerFrame::response(frame.id, answer));
+    }
+
+    fn took(&self, peer: AccountId, event: Option<v1::Event>) -> Answered {
+        let nothing = v1::Accepted { cid: wire::cid_bytes(cid(peer)), ..v1::Accepted::default() };
+        Answered::Accepted(event.as_ref().map_or(nothing, accepted))
     }
 
     fn changed_since(&self, cursor: &v1::Cursor) -> Vec<u32> {
@@ -339,7 +461,9 @@ impl Server {
     fn page(&mut self, asked: &v1::GetPage) -> Answered {
         let peer = self.peer_of(asked.r#in.clone());
         let end = if asked.before_seq == 0 { u64::MAX } else { asked.before_seq };
-        let all = self.logs[&peer].facts.iter().filter(|fact| fact.seq > asked.after_seq && fact.seq < end);
+        let log = &self.logs[&peer];
+        let all = log.facts.iter().filter(|fact| log.gives(fact.seq));
+        let all = all.filter(|fact| fact.seq > asked.after_seq && fact.seq < end);
         let mut events = all.cloned().collect::<Vec<_>>();
         let more = events.len() > asked.limit as usize;
         if asked.after_seq > 0 || asked.changed_after_n > 0 {

@@ -5,6 +5,8 @@
 
 mod conversation;
 mod rewrites;
+mod registers;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -16,6 +18,7 @@ use anser_model::{
 };
 
 pub use conversation::{PlainConversation, PlainMember, Stay};
+pub use registers::OwnView;
 pub use view::PlainView;
 
 /// Facts folded into plain maps, as a reader of the log would do it on paper.
