@@ -432,20 +432,7 @@ impl Conversation {
         touched: &mut Touched,
     ) {
         let seq = fact.seq.expect("joining is sequenced");
-        let member = self.members.entry(account).or_insert_with(|| Member {
-            role,
-            joined_at: fact.at,
-            joined_seq: seq,
-            intervals: Intervals::default(),
-            mark: Seq(0),
-            unread: Unread::default(),
-            marked_unread: false,
-            cleared: Seq(0),
-            hidden: SeqRanges::default(),
-            newest_client_time: UnixMillis(0),
-            n: N(0),
-            tombstone: None,
-        });
+        let member = self.members.entry(account).or_insert_with(|| Member::joined(Intervals::default()));
         member.role = role;
         member.joined_at = fact.at;
         member.joined_seq = seq;

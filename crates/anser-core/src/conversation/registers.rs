@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anser_model::{AccountId, Change, Seq, planted};
+use anser_model::{AccountId, Change, Intervals, N, Role, Seq, SeqRanges, UnixMillis, Unread, planted};
 
 use super::{Conversation, Member, Shared, Touched};
 use crate::storage::StoredFact;
@@ -50,6 +50,24 @@ impl Shared {
 }
 
 impl Member {
+    /// One who has done nothing yet; its role and when it joined are told by the fact by which it does.
+    pub(crate) fn joined(intervals: Intervals) -> Self {
+        Member {
+            role: Role::Member,
+            joined_at: UnixMillis(0),
+            joined_seq: Seq(0),
+            intervals,
+            mark: Seq(0),
+            unread: Unread::default(),
+            marked_unread: false,
+            cleared: Seq(0),
+            hidden: SeqRanges::default(),
+            newest_client_time: UnixMillis(0),
+            n: N(0),
+            tombstone: None,
+        }
+    }
+
     /// A message as this member is shown it: not at all if it has hidden or cleared it.
     pub(super) fn given(&self, message: &Arc<StoredFact>) -> Option<Arc<StoredFact>> {
         let is_given = |seq| seq > self.cleared && !self.hidden.contains(seq);

@@ -90,3 +90,63 @@ fn up_to<'a>(
     }
     Ok(member)
 }
+
+#[cfg(test)]
+mod tests {
+    use anser_model::{Actor, Command, ConversationId, DeviceId, Intent, Intervals, UnixMillis};
+
+    use super::super::decide;
+    use super::*;
+
+    const ANN: AccountId = AccountId(1);
+    const TIMELINE: Timeline = Timeline(1);
+
+    /// Ann's own conversation, in which every other seq up to the limit of runs is hidden.
+    fn full() -> Conversation {
+        let mut conversation = Conversation::vacant(ConversationId::of_self(ANN));
+        let mut intervals = Intervals::default();
+        intervals.begin(Seq(1));
+        let hidden: Vec<(Seq, Seq)> =
+            (1..=HIDDEN_RANGES as u64).map(|run| (Seq(2 * run), Seq(2 * run))).collect();
+        let member = Member { hidden: SeqRanges::gather(&hidden), ..Member::joined(intervals) };
+        conversation.members.insert(ANN, member);
+        conversation.shared.kind = Some(ConversationKind::OfSelf);
+        conversation.shared.head = Seq(2_000);
+        conversation
+    }
+
+    fn decided(conversation: &Conversation, intent: Intent) -> Result<Vec<Change>, Refusal> {
+        let actor = Actor { account: ANN, device: DeviceId(1), profile_version: 1 };
+        let command = Command { actor, cid: conversation.shared.cid, peer: None, client_id: None, intent };
+        decide(conversation, &command, Context { timeline: TIMELINE, now: UnixMillis(0), named: None })
+    }
+
+    #[test]
+    fn separate_runs_have_a_limit_and_those_that_touch_are_one() {
+        let mut conversation = full();
+        let hide = |low, high| Intent::Hide {
+            ranges: SeqRanges::gather(&[(Seq(low), Seq(high))]),
+            timeline: TIMELINE,
+        };
+        let too_many = Refusal::TooManyHidden { would_have: HIDDEN_RANGES + 1, limit: HIDDEN_RANGES };
+        assert_eq!(decided(&conversation, hide(1_900, 1_901)), Err(too_many));
+        assert_eq!(decided(&conversation, hide(4, 4)), Ok(Vec::new()), "it is hidden already");
+        assert!(decided(&conversation, hide(3, 3)).is_ok_and(|changes| changes.len() == 1), "it touches two");
+        let member = conversation.members.get_mut(&ANN).expect("a member");
+        member.cleared = Seq(10);
+        member.hidden.remove_up_to(Seq(10));
+        assert_eq!(decided(&conversation, hide(3, 3)), Ok(Vec::new()), "it is cleared");
+        assert!(decided(&conversation, hide(1_900, 1_901)).is_ok(), "there is room again");
+    }
+
+    #[test]
+    fn what_is_cleared_is_cleared_once_and_delivered_is_of_two() {
+        let mut conversation = full();
+        conversation.members.get_mut(&ANN).expect("a member").cleared = Seq(10);
+        let clear = |seq| Intent::ClearHistory { seq: Seq(seq), timeline: TIMELINE };
+        assert_eq!(decided(&conversation, clear(10)), Ok(Vec::new()));
+        assert_eq!(decided(&conversation, clear(2_000)).map(|changes| changes.len()), Ok(1));
+        let delivered = Intent::DeliveredUpTo { seq: Seq(3), timeline: TIMELINE };
+        assert!(matches!(decided(&conversation, delivered), Err(Refusal::WrongKind(_))));
+    }
+}
