@@ -161,7 +161,9 @@ pub fn in_group(request: &Request, actor: Actor) -> Expected {
             Newcomer => refused(ErrorCode::NotFound),
             _ => by_role(Expected::Accepted, refused(ErrorCode::NotAllowed)),
         },
-        Request::GetMembers(_) | Request::GetMarks(_) => by_role(Expected::Shows(vec![]), Expected::Shows(vec![])),
+        Request::GetMembers(_) | Request::GetMarks(_) => {
+            by_role(Expected::Shows(vec![]), Expected::Shows(vec![]))
+        }
         Request::GetPage(_) => match actor {
             Newcomer => Expected::Shows(vec![LATE]),
             Former => Expected::Shows(vec![EARLY, TITLE]),

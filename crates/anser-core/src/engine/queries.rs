@@ -9,8 +9,8 @@ use anser_model::{AccountId, ConversationId, ConversationKind, N, Refusal, Role,
 
 use super::commands::{Attempt, Need};
 use super::messages::{
-    Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo, Versions, Wanted,
-    Work,
+    Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo, Versions,
+    Wanted, Work,
 };
 use super::{FetchFor, SlotEngine};
 use crate::conversation::{Conversation, Head};

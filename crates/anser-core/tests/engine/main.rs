@@ -3,8 +3,8 @@
 mod credentials;
 mod edit;
 mod recall;
-mod scene;
 mod registers;
+mod scene;
 mod takeover;
 mod world;
 

@@ -4,8 +4,8 @@
 //! What a view says is read off the facts again each time it is asked for.
 
 mod conversation;
-mod rewrites;
 mod registers;
+mod rewrites;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -25,8 +25,11 @@ fn text(n: u64, seq: u64, author: AccountId) -> v1::Event {
 }
 
 fn direct() -> Conversation {
-    let created =
-        v1::Created { kind: ConversationKind::Direct.into(), title: String::new(), members: vec![OWN.get()] };
+    let created = v1::Created {
+        kind: ConversationKind::Direct.into(),
+        members: vec![OWN.get()],
+        ..v1::Created::default()
+    };
     let first = event(1, 1, PEER, Change::Created(created));
     let mut conversation = Conversation::from_event(&first, OWN).unwrap();
     conversation.take_event(&first, OWN, true);
