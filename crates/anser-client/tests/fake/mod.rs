@@ -1,6 +1,8 @@
 //! A server of one account, and a network, for the session machine to run against.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+mod registers;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anser_client::session::{Answer, Failure};
@@ -158,72 +160,6 @@ impl Server {
         self.push(&event);
     }
 
-    /// Messages have come to a device of somebody.
-    pub fn deliver(&mut self, peer: AccountId, member: AccountId, seq: u64) -> Option<v1::Event> {
-        let log = self.logs.get_mut(&peer).unwrap();
-        let seq = seq.min(log.seq());
-        let (known, mark) = match member == OWN {
-            true => (&mut log.delivered, log.mark),
-            false => (&mut log.peer_delivered, log.peer_mark),
-        };
-        if seq <= mark.max(*known) {
-            return None;
-        }
-        *known = seq;
-        let moved = v1::DeliveredMoved { member: member.get(), seq };
-        let event = self.fact(peer, member, Change::DeliveredMoved(moved));
-        self.push(&event);
-        Some(event)
-    }
-
-    pub fn mark_unread(&mut self, peer: AccountId, marked: bool) -> Option<v1::Event> {
-        let log = self.logs.get_mut(&peer).unwrap();
-        if log.marked_unread == marked || log.n == 0 {
-            return None;
-        }
-        log.marked_unread = marked;
-        let event = self.fact(peer, OWN, Change::UnreadMarked(v1::UnreadMarked { marked }));
-        self.push(&event);
-        Some(event)
-    }
-
-    pub fn hide(&mut self, peer: AccountId, low: u64, high: u64) -> Option<v1::Event> {
-        let log = self.logs.get_mut(&peer).unwrap();
-        if high > log.seq() || (low..=high).all(|seq| !log.gives(seq)) {
-            return None;
-        }
-        log.hidden.extend(low..=high);
-        let ranges = vec![v1::SeqRange { low, high }];
-        let event = self.fact(peer, OWN, Change::MessagesHidden(v1::MessagesHidden { ranges }));
-        self.push(&event);
-        Some(event)
-    }
-
-    pub fn clear(&mut self, peer: AccountId, seq: u64) -> Option<v1::Event> {
-        let log = self.logs.get_mut(&peer).unwrap();
-        if seq > log.seq() || seq <= log.cleared {
-            return None;
-        }
-        log.cleared = seq;
-        let ordinal = log.ordinal(seq);
-        let change = Change::HistoryCleared(v1::HistoryCleared { seq, ordinal });
-        let event = self.fact(peer, OWN, change);
-        self.push(&event);
-        Some(event)
-    }
-
-    /// What of these a person has hidden, as a head tells it.
-    fn runs(hidden: impl Iterator<Item = u64>) -> Vec<v1::SeqRange> {
-        let mut runs: Vec<v1::SeqRange> = Vec::new();
-        for seq in hidden {
-            match runs.last_mut() {
-                Some(run) if run.high + 1 == seq => run.high = seq,
-                _ => runs.push(v1::SeqRange { low: seq, high: seq }),
-            }
-        }
-        runs
-    }
-
     fn fact(&mut self, peer: AccountId, author: AccountId, change: Change) -> v1::Event {
         let n = self.slot_n.entry(slot_of(peer)).or_default();
         *n += 1;
@@ -332,33 +268,10 @@ impl Server {
             }
             Request::Send(send) => self.send(send),
             Request::ReadUpTo(read) => self.read_up_to(read),
-            Request::DeliveredUpTo(v1::DeliveredUpTo { timeline, .. })
-            | Request::Hide(v1::Hide { timeline, .. })
-            | Request::ClearHistory(v1::ClearHistory { timeline, .. })
-                if timeline != self.timeline =>
-            {
-                Answered::Error(v1::Error::new(ErrorCode::ForeignTimeline, "another history"))
-            }
-            Request::DeliveredUpTo(it) => {
-                let peer = self.peer_of(it.r#in);
-                let event = self.deliver(peer, OWN, it.seq);
-                self.took(peer, event)
-            }
-            Request::MarkUnread(it) => {
-                let peer = self.peer_of(it.r#in);
-                let event = self.mark_unread(peer, it.marked);
-                self.took(peer, event)
-            }
-            Request::Hide(it) => {
-                let (peer, range) = (self.peer_of(it.r#in), it.ranges[0]);
-                let event = self.hide(peer, range.low, range.high);
-                self.took(peer, event)
-            }
-            Request::ClearHistory(it) => {
-                let peer = self.peer_of(it.r#in);
-                let event = self.clear(peer, it.seq);
-                self.took(peer, event)
-            }
+            request @ (Request::DeliveredUpTo(_)
+            | Request::MarkUnread(_)
+            | Request::Hide(_)
+            | Request::ClearHistory(_)) => self.take_register(request),
             Request::GetPage(asked) => self.page(&asked),
             Request::GetProfiles(_) => Answered::ProfileList(v1::ProfileList::default()),
             Request::GetConversations(asked) => {
@@ -371,11 +284,6 @@ impl Server {
             other => panic!("the tests do not use {other:?}"),
         };
         self.out.push_back(v1::ServerFrame::response(frame.id, answer));
-    }
-
-    fn took(&self, peer: AccountId, event: Option<v1::Event>) -> Answered {
-        let nothing = v1::Accepted { cid: wire::cid_bytes(cid(peer)), ..v1::Accepted::default() };
-        Answered::Accepted(event.as_ref().map_or(nothing, accepted))
     }
 
     fn changed_since(&self, cursor: &v1::Cursor) -> Vec<u32> {
