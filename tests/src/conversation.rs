@@ -65,7 +65,9 @@ impl Client {
     pub async fn create_group(&mut self, title: &str, members: &[&Person], history_visible: bool) -> Bytes {
         let members = members.iter().map(|person| person.id()).collect();
         let client_id = self.mint();
-        let create = v1::CreateGroup { client_id, title: title.to_owned(), members, history_visible };
+        let title = title.to_owned();
+        let create =
+            v1::CreateGroup { client_id, title, members, history_visible, ..v1::CreateGroup::default() };
         self.command(Request::CreateGroup(create)).await.expect("it is accepted").cid
     }
 

@@ -20,6 +20,11 @@ enum Step {
     Read(usize, u64),
     PeerReads(usize, u64),
     Recall(usize, u64),
+    PeerDelivered(usize, u64),
+    /// By this device, or by another one.
+    MarkUnread(usize, bool, bool),
+    Hide(usize, u64, u64, bool),
+    Clear(usize, u64, bool),
     Up(usize),
     Down(usize),
     /// Frames to the client are delivered twice.
@@ -43,6 +48,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::Read(peer, seq)),
         1 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::PeerReads(peer, seq)),
         3 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::Recall(peer, seq)),
+        1 => (peer(), 0u64..40).prop_map(|(peer, seq)| Step::PeerDelivered(peer, seq)),
+        1 => (peer(), any::<bool>(), any::<bool>()).prop_map(|(peer, marked, own)| Step::MarkUnread(peer, marked, own)),
+        3 => (peer(), 1u64..12, 0u64..3, any::<bool>()).prop_map(|(peer, seq, more, own)| Step::Hide(peer, seq, seq + more, own)),
+        1 => (peer(), 1u64..8, any::<bool>()).prop_map(|(peer, seq, own)| Step::Clear(peer, seq, own)),
         8 => (1usize..4).prop_map(Step::Up),
         8 => (1usize..4).prop_map(Step::Down),
         1 => Just(Step::DownTwice),
@@ -81,6 +90,24 @@ fn take(world: &mut World, acts: &mut Acts, step: Step) {
         Step::PeerReads(peer, seq) => {
             world.server.read(PEERS[peer], PEERS[peer], seq);
         }
+        Step::PeerDelivered(peer, seq) => {
+            world.server.deliver(PEERS[peer], PEERS[peer], seq);
+        }
+        Step::MarkUnread(peer, marked, true) => {
+            let mark = v1::MarkUnread { r#in: Some(v1::Target::peer(PEERS[peer])), marked };
+            world.ask(Intent::Query(anser_client::Query::MarkUnread(mark)));
+        }
+        Step::MarkUnread(peer, marked, false) => drop(world.server.mark_unread(PEERS[peer], marked)),
+        Step::Hide(peer, low, high, true) => {
+            let (r#in, ranges) = (Some(v1::Target::peer(PEERS[peer])), vec![v1::SeqRange { low, high }]);
+            world.ask(Intent::Query(anser_client::Query::Hide(v1::Hide { r#in, ranges, timeline: 0 })));
+        }
+        Step::Hide(peer, low, high, false) => drop(world.server.hide(PEERS[peer], low, high)),
+        Step::Clear(peer, seq, true) => {
+            let clear = v1::ClearHistory { r#in: Some(v1::Target::peer(PEERS[peer])), seq, timeline: 0 };
+            world.ask(Intent::Query(anser_client::Query::ClearHistory(clear)));
+        }
+        Step::Clear(peer, seq, false) => drop(world.server.clear(PEERS[peer], seq)),
         Step::Up(frames) => (0..frames).for_each(|_| _ = world.up()),
         Step::Down(frames) => (0..frames).for_each(|_| _ = world.down()),
         Step::DownTwice => {
@@ -114,6 +141,7 @@ fn assert_in_order(world: &World) {
     for conversation in world.session.conversations() {
         let facts = conversation.facts().collect::<Vec<_>>();
         assert!(facts.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+        assert!(facts.iter().all(|fact| !conversation.is_hidden(fact.seq)), "what is hidden is held");
         let ids = facts.iter().map(|fact| &fact.client_id).filter(|id| !id.is_empty()).collect::<Vec<_>>();
         let pending =
             world.session.pending(conversation.cid()).map(|entry| entry.client_id).collect::<Vec<_>>();
@@ -123,8 +151,12 @@ fn assert_in_order(world: &World) {
         );
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
         for island in conversation.sure_ranges().islands() {
-            let held = facts.iter().filter(|fact| (island.0..=island.1).contains(&fact.seq)).count() as u64;
-            assert_eq!(held, island.1 - island.0 + 1, "an island holds every fact");
+            // What no page gives any more a page may tell sooner than an event or a head does.
+            let peer = PEERS.into_iter().find(|&peer| cid(peer) == conversation.cid()).unwrap();
+            let lacks = |&seq: &u64| !facts.iter().any(|fact| fact.seq == seq);
+            let missing =
+                (island.0..=island.1).filter(lacks).find(|&seq| world.server.logs[&peer].gives(seq));
+            assert_eq!(missing, None, "an island holds every fact that is not hidden");
         }
     }
 }
@@ -155,6 +187,14 @@ fn assert_converged(world: &World, acts: &Acts) {
         assert_eq!(conversation.unread(), recount, "unread of {peer}");
         assert_eq!((head.seq, head.mark, head.peer_mark), (log.seq(), log.mark, log.peer_mark));
         assert_eq!(conversation.n(), log.n);
+        let truth = world.server.head(peer);
+        assert_eq!(
+            (head.peer_delivered, head.marked_unread, head.cleared_seq, &head.hidden),
+            (truth.peer_delivered, truth.marked_unread, truth.cleared_seq, &truth.hidden)
+        );
+        assert_eq!(head.last_message.as_ref().map(|last| last.seq), truth.last_message.map(|last| last.seq));
+        let told = log.delivered.max(log.mark);
+        assert!(conversation.to_acknowledge().is_none_or(|seq| told >= seq), "who waits is told what came");
         let newest = world.server.slot_n.get(&slot_of(peer)).copied().unwrap_or_default();
         assert_eq!(
             world.session.cursor().to_wire().slots.get(&slot_of(peer)).copied().unwrap_or_default(),
@@ -172,6 +212,10 @@ fn assert_converged(world: &World, acts: &Acts) {
         let conversation = world.session.conversation(*cid).unwrap();
         assert_eq!(ranges, conversation.ranges());
         assert!(facts.iter().eq(conversation.facts()), "what is saved is what is shown");
+        assert!(
+            facts.iter().all(|fact| !conversation.is_hidden(fact.seq)),
+            "nothing of what is hidden is saved"
+        );
     }
     assert_eq!(saved.cursor, world.session.cursor().to_wire());
     assert_eq!(saved.outbox.len(), world.session.outbox().len());

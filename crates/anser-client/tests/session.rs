@@ -168,7 +168,7 @@ fn nothing_moves_the_cursor_of_an_owing_slot() {
     assert_eq!(accepted(&world, ticket).n, 2);
     assert_eq!(world.session.cursor().n(Slot(7)), N(0));
     world.quiesce();
-    assert_eq!(world.session.cursor().n(Slot(7)), N(2));
+    assert_eq!(world.session.cursor().n(Slot(7)), N(3), "what came is acknowledged by itself");
     assert!(world.updates.contains(&Update::Synced));
 }
 
@@ -187,7 +187,7 @@ fn a_resync_asks_for_a_sync_and_ignores_what_an_older_one_says() {
     world.down();
     assert!(world.session.cursor().owes(Slot(7)), "a sync from before the resync settles nothing");
     world.quiesce();
-    assert_eq!(world.session.cursor().n(Slot(7)), N(2));
+    assert_eq!(world.session.cursor().n(Slot(7)), N(4), "both were acknowledged");
     assert_eq!(world.session.unread(cid(PEER)), 2);
 }
 
@@ -365,4 +365,67 @@ fn stale_connections_say_nothing() {
     world.input(Input::Frame(old, Box::new(fake::frame(Frame::Kicked(kicked)))));
     assert_eq!(world.link, current);
     assert!(matches!(world.session.status(), Status::Attached { account: OWN, .. }));
+}
+
+#[test]
+fn what_comes_is_acknowledged_once_a_second_and_after_a_restart() {
+    let mut world = World::new();
+    world.start();
+    world.quiesce();
+    let say = |world: &mut World| drop(world.server.message(PEER, PEER, v1::Message::text("x"), None));
+    let delivered = |world: &World| {
+        let is_one = |frame: &&v1::ClientFrame| {
+            matches!(frame.request, Some(v1::client_frame::Request::DeliveredUpTo(_)))
+        };
+        world.to_server.iter().filter(is_one).count()
+    };
+    // Whether it is between two, only the head tells.
+    say(&mut world);
+    world.quiesce();
+    world.pass_ms(1_000);
+    assert_eq!(world.server.logs[&PEER].delivered, 1);
+    for _ in 0..5 {
+        say(&mut world);
+    }
+    while world.down() {}
+    assert_eq!(delivered(&world), 1, "the first at once, the rest together");
+    while world.up() || world.down() {}
+    assert_eq!((world.server.logs[&PEER].delivered, delivered(&world)), (2, 0));
+    world.pass_ms(1_000);
+    while world.up() || world.down() {}
+    assert_eq!(world.server.logs[&PEER].delivered, 6);
+    say(&mut world);
+    while world.down() {}
+    world.restart();
+    world.quiesce();
+    assert_eq!(world.server.logs[&PEER].delivered, 7);
+}
+
+#[test]
+fn a_store_forgets_what_is_hidden_and_what_another_device_has_cleared() {
+    let mut world = World::new();
+    world.start();
+    world.quiesce();
+    for _ in 0..6 {
+        world.server.message(PEER, PEER, v1::Message::text("x"), None);
+    }
+    world.quiesce();
+    let kept = |world: &World| {
+        let (_, facts, _) = world.store.saved().facts.into_iter().next().unwrap();
+        facts.iter().map(|fact| fact.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&world), [1, 2, 3, 4, 5, 6]);
+    let range = v1::SeqRange { low: 4, high: 5 };
+    let hide = v1::Hide { r#in: Some(v1::Target::peer(PEER)), ranges: vec![range], timeline: 0 };
+    let asked = world.ask(Intent::Query(Query::Hide(hide)));
+    world.quiesce();
+    assert!(matches!(world.answers[&asked], Ok(Answer::Accepted(_))));
+    assert_eq!(kept(&world), [1, 2, 3, 6]);
+    world.cut(0);
+    world.server.clear(PEER, 2);
+    world.quiesce();
+    assert_eq!(kept(&world), [3, 6]);
+    world.restart();
+    world.quiesce();
+    assert_eq!((kept(&world), world.session.unread(cid(PEER))), (vec![3, 6], 4));
 }

@@ -1,11 +1,14 @@
 //! The state of one conversation: a fold of its facts, from which the next ones are decided.
 
+mod dissolved;
+mod registers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anser_model::{
     AccountId, Change, ConversationFact, ConversationId, ConversationKind, DeviceId, Intervals, Message, N,
-    Ordinal, Role, Seq, Slot, UnixMillis, Unread, planted,
+    Ordinal, Role, Seq, SeqRanges, Slot, UnixMillis, Unread, planted,
 };
 
 use crate::storage::StoredFact;
@@ -33,6 +36,8 @@ pub struct Shared {
     pub kind: Option<ConversationKind>,
     /// Title of a group.
     pub title: String,
+    /// Picture of a group; empty for none.
+    pub avatar: String,
     /// Whether those who join later see what was before.
     pub history_visible: bool,
     /// Newest seq.
@@ -56,6 +61,8 @@ pub struct Shared {
     /// The newest mentions of everybody, ascending, at most one by each author: the last one that is not a
     /// given account's own is among two.
     pub mention_all: Vec<(Seq, AccountId)>,
+    /// How far messages have come to devices of those two, where that is known; what was read has come.
+    pub delivered: BTreeMap<AccountId, Seq>,
     /// Present members.
     pub member_count: u32,
     /// What only a self conversation has.
@@ -77,6 +84,12 @@ pub struct Member {
     pub mark: Seq,
     /// What its unread count follows from.
     pub unread: Unread,
+    /// Whether it marked the conversation as unread, and has not read on since.
+    pub marked_unread: bool,
+    /// Everything up to here it has cleared.
+    pub cleared: Seq,
+    /// What it has hidden besides.
+    pub hidden: SeqRanges,
     /// The newest time that a client id of this sender's accepted commands bears: one minted later
     /// has never been used here.
     pub newest_client_time: UnixMillis,
@@ -97,6 +110,8 @@ pub struct Tombstone {
     pub at: UnixMillis,
     /// The title then.
     pub title: String,
+    /// The picture then.
+    pub avatar: String,
     /// The newest message then, if it could be seen.
     pub last_message: Option<Arc<StoredFact>>,
     /// Members left.
@@ -147,7 +162,11 @@ pub struct Head {
     pub seq: Seq,
     /// Countable messages up to it.
     pub ordinal: Ordinal,
-    /// Newest message visible.
+    /// The picture of a group.
+    pub avatar: String,
+    /// Whether those who join later see what was before; of no meaning in a tombstone.
+    pub history_visible: bool,
+    /// The newest message, if it is visible and the asker has neither hidden nor cleared it.
     pub last_message: Option<Arc<StoredFact>>,
     /// `None`: a tombstone.
     pub role: Option<Role>,
@@ -161,6 +180,14 @@ pub struct Head {
     pub mention_all: Seq,
     /// How far the other one of a direct conversation has read.
     pub peer_mark: Option<Seq>,
+    /// How far messages have come to devices of the other one of a direct conversation.
+    pub peer_delivered: Option<Seq>,
+    /// Whether the asker marked it as unread.
+    pub marked_unread: bool,
+    /// Up to where the asker has cleared it.
+    pub cleared: Seq,
+    /// What the asker has hidden besides.
+    pub hidden: SeqRanges,
     /// Present members.
     pub member_count: u32,
     /// When the newest sequenced fact visible was decided.
@@ -185,6 +212,7 @@ impl Conversation {
             cid,
             kind: None,
             title: String::new(),
+            avatar: String::new(),
             history_visible: false,
             head: Seq(0),
             ordinal: Ordinal(0),
@@ -196,6 +224,7 @@ impl Conversation {
             last_message: None,
             pair: Vec::new(),
             mention_all: Vec::new(),
+            delivered: BTreeMap::new(),
             member_count: 0,
             home: Home::default(),
         };
@@ -259,12 +288,13 @@ impl Conversation {
         let fact = &stored.fact;
         let seq = fact.seq.unwrap_or_default();
         match &fact.change {
-            Change::Created { kind, title, members, history_visible } => {
+            Change::Created { kind, title, members, history_visible, avatar } => {
                 assert!(self.shared.kind.is_none(), "a conversation is created once");
                 self.shared.kind = Some(*kind);
                 self.shared.title.clone_from(title);
+                self.shared.avatar.clone_from(avatar);
                 self.shared.history_visible = *history_visible;
-                let owner = if *kind == ConversationKind::Group { Role::Owner } else { Role::Member };
+                let owner = if kind.is_group() { Role::Owner } else { Role::Member };
                 self.join(fact.author, owner, fact, Seq(1), touched);
                 members.iter().for_each(|&member| self.join(member, Role::Member, fact, Seq(1), touched));
                 if *kind == ConversationKind::Direct {
@@ -297,11 +327,19 @@ impl Conversation {
             }
             Change::RoleSet { member, role } => self.set_role(*member, *role, touched),
             Change::Renamed { title } => self.shared.title.clone_from(title),
+            Change::AvatarSet { avatar } => self.shared.avatar.clone_from(avatar),
+            Change::HistoryVisibleSet { visible } => self.shared.history_visible = *visible,
+            Change::Dissolved => self.dissolve(fact, touched),
             Change::Recalled { .. } | Change::Edited { .. } => self.rewrite(stored, touched),
+            Change::DeliveredUpTo { .. }
+            | Change::UnreadMarked { .. }
+            | Change::MessagesHidden { .. }
+            | Change::HistoryCleared { .. } => self.apply_register(stored, touched),
             Change::ReadUpTo { member: account, seq, ordinal } => {
                 touched.shared = self.shared.kind == Some(ConversationKind::Direct);
                 if let Some(member) = self.members.get_mut(account) {
                     member.mark = member.mark.max(*seq);
+                    member.marked_unread &= planted!(UnreadMarkStays);
                     member.unread.raise_base(*seq, *ordinal);
                     touched.members.push(*account);
                 }
@@ -394,17 +432,7 @@ impl Conversation {
         touched: &mut Touched,
     ) {
         let seq = fact.seq.expect("joining is sequenced");
-        let member = self.members.entry(account).or_insert_with(|| Member {
-            role,
-            joined_at: fact.at,
-            joined_seq: seq,
-            intervals: Intervals::default(),
-            mark: Seq(0),
-            unread: Unread::default(),
-            newest_client_time: UnixMillis(0),
-            n: N(0),
-            tombstone: None,
-        });
+        let member = self.members.entry(account).or_insert_with(|| Member::joined(Intervals::default()));
         member.role = role;
         member.joined_at = fact.at;
         member.joined_seq = seq;
@@ -415,10 +443,24 @@ impl Conversation {
     }
 
     fn part(&mut self, account: AccountId, fact: &ConversationFact, touched: &mut Touched) {
+        self.entomb(account, fact, (self.roster.len() - 1) as u32, touched);
+        if !planted!(StaleMembership) {
+            self.rebuild_roster();
+        }
+    }
+
+    /// A membership ends by a fact that leaves so many members.
+    fn entomb(
+        &mut self,
+        account: AccountId,
+        fact: &ConversationFact,
+        member_count: u32,
+        touched: &mut Touched,
+    ) {
         let seq = fact.seq.expect("parting is sequenced");
         let last_message = self.shared.last_message.clone();
         let title = self.shared.title.clone();
-        let member_count = (self.roster.len() - 1) as u32;
+        let avatar = self.shared.avatar.clone();
         let member = self.members.get_mut(&account).expect("only a member is removed");
         let seen = last_message.filter(|m| m.fact.seq.is_some_and(|seq| member.intervals.contains(seq)));
         member.intervals.end(seq);
@@ -427,13 +469,11 @@ impl Conversation {
             ordinal: fact.ordinal,
             at: fact.at,
             title,
+            avatar,
             last_message: seen,
             member_count,
         }));
         touched.members.push(account);
-        if !planted!(StaleMembership) {
-            self.rebuild_roster();
-        }
     }
 
     fn set_role(&mut self, account: AccountId, role: Role, touched: &mut Touched) {
@@ -448,8 +488,12 @@ impl Conversation {
             Change::ReadUpTo { member, .. } if self.shared.kind != Some(ConversationKind::Direct) => {
                 Arc::new([*member])
             }
+            Change::UnreadMarked { member, .. }
+            | Change::MessagesHidden { member, .. }
+            | Change::HistoryCleared { member, .. } => Arc::new([*member]),
             Change::Entered { .. } => Arc::new([]),
             Change::CredentialsRaised { account, .. } => Arc::new([*account]),
+            Change::Dissolved => self.parted_by(fact),
             Change::MemberRemoved { member, .. } => {
                 self.roster.iter().copied().chain(std::iter::once(*member)).collect()
             }
@@ -510,10 +554,12 @@ impl Shared {
             kind: self.kind?,
             n: self.n_for(member),
             title: self.title.clone(),
+            avatar: self.avatar.clone(),
+            history_visible: self.history_visible && self.kind.is_some_and(ConversationKind::is_group),
             peer: peer.map(|(peer, _)| peer),
             seq: self.head,
             ordinal: self.ordinal,
-            last_message: self.last_message.as_ref().and_then(|message| member.shown(message)),
+            last_message: self.last_message.as_ref().and_then(|message| member.given(message)),
             role: Some(member.role),
             mark: member.mark,
             unread: member.unread.clone(),
@@ -524,6 +570,10 @@ impl Shared {
                 Seq(0)
             },
             peer_mark: peer.map(|(_, mark)| mark),
+            peer_delivered: peer.map(|(peer, mark)| self.delivered_to(peer).max(mark)),
+            marked_unread: member.marked_unread,
+            cleared: member.cleared,
+            hidden: member.hidden.clone(),
             member_count: self.member_count,
             at: self.at,
             first_visible: member.intervals.oldest(),
@@ -533,9 +583,11 @@ impl Shared {
             Some(_) if planted!(TombstoneOfToday) => Head { role: None, ..head },
             Some(tombstone) => Head {
                 title: tombstone.title.clone(),
+                avatar: tombstone.avatar.clone(),
+                history_visible: false,
                 seq: tombstone.head,
                 ordinal: tombstone.ordinal,
-                last_message: tombstone.last_message.as_ref().and_then(|message| member.shown(message)),
+                last_message: tombstone.last_message.as_ref().and_then(|message| member.given(message)),
                 role: None,
                 member_count: tombstone.member_count,
                 at: tombstone.at,

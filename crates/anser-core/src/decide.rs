@@ -2,6 +2,9 @@
 //!
 //! Idempotency, time and other slots were dealt with before; here are only the rules of conversations.
 
+mod registers;
+mod settings;
+
 use anser_model::limits::{EDIT_WINDOW_MS, GROUP_MEMBERS, RECALL_WINDOW_MS};
 use anser_model::{
     AccountId, Change, Command, ConversationKind, Intent, Message, Refusal, Role, Seq, Timeline, UnixMillis,
@@ -36,7 +39,10 @@ pub fn decide(
             if conversation.shared.kind.is_none() {
                 changes.push(created_by_first_message(command)?);
             } else {
-                require_member(conversation, actor)?;
+                let member = require_member(conversation, actor)?;
+                if conversation.shared.kind == Some(ConversationKind::Channel) && member.role < Role::Admin {
+                    return Err(Refusal::NotAllowed("admins and the owner write in a channel"));
+                }
             }
             check_mentions(conversation, message)?;
             if let Some(seq) = message.reply_to.filter(|&seq| !may_see(conversation, actor, seq)) {
@@ -50,15 +56,24 @@ pub fn decide(
             edit(conversation, actor, *seq, *timeline, message, context)
         }
         Intent::ReadUpTo { seq, timeline } => read_up_to(conversation, actor, *seq, *timeline, context),
-        Intent::CreateGroup { title, members, history_visible } => {
+        Intent::DeliveredUpTo { seq, timeline } => {
+            registers::delivered(conversation, actor, *seq, *timeline, context)
+        }
+        Intent::MarkUnread(marked) => registers::mark_unread(conversation, actor, *marked),
+        Intent::Hide { ranges, timeline } => registers::hide(conversation, actor, ranges, *timeline, context),
+        Intent::ClearHistory { seq, timeline } => {
+            registers::clear(conversation, actor, *seq, *timeline, context)
+        }
+        Intent::CreateGroup { title, members, history_visible, channel, avatar } => {
             assert!(conversation.shared.kind.is_none(), "a retried creation is answered as a duplicate");
             let members = distinct(members, |member| member != actor);
             require_room(members.len() + 1)?;
             Ok(vec![Change::Created {
-                kind: ConversationKind::Group,
+                kind: if *channel { ConversationKind::Channel } else { ConversationKind::Group },
                 title: title.clone(),
                 members,
                 history_visible: *history_visible,
+                avatar: avatar.clone(),
             }])
         }
         Intent::AddMembers(members) => {
@@ -81,6 +96,9 @@ pub fn decide(
             }
             Ok(vec![Change::Renamed { title: title.clone() }])
         }
+        Intent::SetAvatar(avatar) => settings::set_avatar(conversation, actor, avatar),
+        Intent::SetHistoryVisible(visible) => settings::set_history_visible(conversation, actor, *visible),
+        Intent::Dissolve => settings::dissolve(conversation, actor),
         Intent::Enter(slot) => Ok(if conversation.shared.home.has_entered(*slot) {
             Vec::new()
         } else {
@@ -135,6 +153,10 @@ pub fn fact_wanted(conversation: &Conversation, command: &Command) -> Option<Seq
             let moves = seq > member.mark && seq <= member.intervals.newest(conversation.shared.head);
             (moves && seq != conversation.shared.head).then_some(seq)
         }
+        Intent::ClearHistory { seq, .. } => {
+            let clears = seq > member.cleared && seq <= member.intervals.newest(conversation.shared.head);
+            (clears && seq != conversation.shared.head).then_some(seq)
+        }
         Intent::Recall { seq, .. } | Intent::Edit { seq, .. } => {
             let there = seq > Seq(0) && seq <= conversation.shared.head;
             (there && member.intervals.is_open() && member.intervals.contains(seq)).then_some(seq)
@@ -150,7 +172,7 @@ fn created_by_first_message(command: &Command) -> Result<Change, Refusal> {
     } else {
         (ConversationKind::Direct, vec![peer])
     };
-    Ok(Change::Created { kind, title: String::new(), members, history_visible: true })
+    Ok(Change::Created { kind, title: String::new(), members, history_visible: true, avatar: String::new() })
 }
 
 fn recall(
@@ -161,7 +183,7 @@ fn recall(
     context: Context<'_>,
 ) -> Result<Vec<Change>, Refusal> {
     let (member, target) = message_at(conversation, actor, seq, timeline, context)?;
-    let any = member.role >= Role::Admin && conversation.shared.kind == Some(ConversationKind::Group);
+    let any = member.role >= Role::Admin && is_group(conversation);
     if !any && target.fact.author != actor {
         return Err(Refusal::NotAllowed("one recalls one's own messages; admins and the owner any"));
     }
@@ -228,7 +250,7 @@ fn message_at<'a>(
 }
 
 fn check_mentions(conversation: &Conversation, message: &Message) -> Result<(), Refusal> {
-    if message.mention_all && conversation.shared.kind != Some(ConversationKind::Group) {
+    if message.mention_all && !is_group(conversation) {
         return Err(Refusal::WrongKind("only groups can be mentioned as a whole"));
     }
     Ok(())
@@ -335,10 +357,14 @@ pub fn require_member(conversation: &Conversation, account: AccountId) -> Result
 
 fn require_group(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {
     let member = require_member(conversation, account)?;
-    if conversation.shared.kind != Some(ConversationKind::Group) {
-        return Err(Refusal::WrongKind("it is not a group"));
+    if !is_group(conversation) {
+        return Err(Refusal::WrongKind("it is neither a group nor a channel"));
     }
     Ok(member)
+}
+
+fn is_group(conversation: &Conversation) -> bool {
+    conversation.shared.kind.is_some_and(ConversationKind::is_group)
 }
 
 fn require_room(members: usize) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ use prost::Message as _;
 
 use crate::conversation::{Conversation, Home, Member, Shared, Tombstone};
 use crate::ports::index::{ConversationRow, ConversationRows, MemberRow};
+use crate::storage::registers::{flat, runs};
 use crate::storage::{
     StorageError, StoredFact, decode_stored, kind_from, kind_number, role_from, role_number,
 };
@@ -63,6 +64,10 @@ struct SharedSchema {
     devices: Vec<MarkedSchema>,
     #[prost(message, repeated, tag = "40")]
     mention_all: Vec<MarkedSchema>,
+    #[prost(message, repeated, tag = "50")]
+    delivered: Vec<MarkedSchema>,
+    #[prost(string, tag = "51")]
+    avatar: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -89,6 +94,12 @@ struct MemberSchema {
     tombstone: Option<TombstoneSchema>,
     #[prost(uint64, repeated, tag = "40")]
     mentions: Vec<u64>,
+    #[prost(uint64, tag = "50")]
+    cleared: u64,
+    #[prost(uint64, repeated, tag = "51")]
+    hidden: Vec<u64>,
+    #[prost(bool, tag = "52")]
+    marked_unread: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -105,6 +116,8 @@ struct TombstoneSchema {
     last_message: Option<StandingFactSchema>,
     #[prost(uint32, tag = "6")]
     member_count: u32,
+    #[prost(string, tag = "50")]
+    avatar: String,
 }
 
 fn standing(fact: &Option<Arc<StoredFact>>) -> Option<StandingFactSchema> {
@@ -144,6 +157,12 @@ pub fn conversation_row(shared: &Shared) -> ConversationRow {
             .iter()
             .map(|&(seq, author)| MarkedSchema { id: author.0, value: seq.0 })
             .collect(),
+        delivered: shared
+            .delivered
+            .iter()
+            .map(|(&id, &seq)| MarkedSchema { id: id.0, value: seq.0 })
+            .collect(),
+        avatar: shared.avatar.clone(),
     };
     ConversationRow {
         cid: shared.cid,
@@ -161,6 +180,7 @@ pub fn shared_from(slot: Slot, row: &ConversationRow) -> Result<Shared, StorageE
         cid: row.cid,
         kind: if schema.kind == 0 { None } else { Some(kind_from(schema.kind)?) },
         title: schema.title,
+        avatar: schema.avatar,
         history_visible: schema.history_visible,
         head: Seq(schema.head),
         ordinal: Ordinal(schema.ordinal),
@@ -172,6 +192,7 @@ pub fn shared_from(slot: Slot, row: &ConversationRow) -> Result<Shared, StorageE
         last_message: stands(slot, schema.last_message)?,
         pair: schema.pair.iter().map(|marked| (AccountId(marked.id), Seq(marked.value))).collect(),
         mention_all: schema.mention_all.iter().map(|it| (Seq(it.value), AccountId(it.id))).collect(),
+        delivered: schema.delivered.iter().map(|marked| (AccountId(marked.id), Seq(marked.value))).collect(),
         member_count: schema.member_count,
         home: Home {
             entered,
@@ -200,8 +221,12 @@ pub fn member_row(cid: ConversationId, account: AccountId, member: &Member) -> M
             title: tombstone.title.clone(),
             last_message: standing(&tombstone.last_message),
             member_count: tombstone.member_count,
+            avatar: tombstone.avatar.clone(),
         }),
         mentions: member.unread.mentions().iter().map(|seq| seq.0).collect(),
+        cleared: member.cleared.0,
+        hidden: flat(&member.hidden),
+        marked_unread: member.marked_unread,
     };
     MemberRow {
         cid,
@@ -244,6 +269,7 @@ pub fn member_from(slot: Slot, row: &MemberRow) -> Result<Member, StorageError> 
                 title: tombstone.title,
                 last_message: stands(slot, tombstone.last_message)?,
                 member_count: tombstone.member_count,
+                avatar: tombstone.avatar,
             }))
         })
         .transpose()?;
@@ -254,6 +280,9 @@ pub fn member_from(slot: Slot, row: &MemberRow) -> Result<Member, StorageError> 
         intervals: Intervals::from_parts(intervals),
         mark: Seq(schema.mark),
         unread: Unread::from_parts(Seq(schema.base), Ordinal(schema.base_ordinal), own_sends, mentions),
+        marked_unread: schema.marked_unread,
+        cleared: Seq(schema.cleared),
+        hidden: runs(&schema.hidden)?,
         newest_client_time: UnixMillis(schema.newest_client_time),
         n: row.n,
         tombstone,

@@ -3,6 +3,7 @@
 //! Fields are numbered for ever; a field that a later version adds is carried along unread, because
 //! what is stored is the bytes as they were first written.
 
+pub(crate) mod registers;
 mod rewritten;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,6 +18,7 @@ use anser_model::{
 use bytes::Bytes;
 use prost::Message as _;
 
+use registers::{MessagesHiddenSchema, UnreadMarkedSchema};
 use rewritten::{EditsSchema, RecallSchema};
 
 /// A fact of a conversation where it stands in the log, with the bytes that say so.
@@ -125,7 +127,10 @@ struct FactSchema {
     recalled: Option<RecallSchema>,
     #[prost(message, optional, tag = "11")]
     edits: Option<EditsSchema>,
-    #[prost(oneof = "ChangeSchema", tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 40, 41")]
+    #[prost(
+        oneof = "ChangeSchema",
+        tags = "20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 40, 41"
+    )]
     change: Option<ChangeSchema>,
 }
 
@@ -153,6 +158,20 @@ enum ChangeSchema {
     Recalled(RecalledSchema),
     #[prost(message, tag = "30")]
     Edited(EditedSchema),
+    #[prost(bool, tag = "31")]
+    Dissolved(bool),
+    #[prost(string, tag = "32")]
+    AvatarSet(String),
+    #[prost(bool, tag = "33")]
+    HistoryVisibleSet(bool),
+    #[prost(message, tag = "34")]
+    DeliveredUpTo(ReadUpToSchema),
+    #[prost(message, tag = "35")]
+    UnreadMarked(UnreadMarkedSchema),
+    #[prost(message, tag = "36")]
+    MessagesHidden(MessagesHiddenSchema),
+    #[prost(message, tag = "37")]
+    HistoryCleared(ReadUpToSchema),
     #[prost(fixed64, tag = "40")]
     SlotOpened(u64),
     #[prost(bool, tag = "41")]
@@ -169,6 +188,8 @@ struct CreatedSchema {
     members: Vec<u64>,
     #[prost(bool, tag = "4")]
     history_visible: bool,
+    #[prost(string, tag = "5")]
+    avatar: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -272,6 +293,7 @@ pub(crate) fn kind_number(kind: ConversationKind) -> u32 {
         ConversationKind::Direct => 1,
         ConversationKind::Group => 2,
         ConversationKind::OfSelf => 3,
+        ConversationKind::Channel => 4,
     }
 }
 
@@ -280,6 +302,7 @@ pub(crate) fn kind_from(number: u32) -> Result<ConversationKind, StorageError> {
         1 => Ok(ConversationKind::Direct),
         2 => Ok(ConversationKind::Group),
         3 => Ok(ConversationKind::OfSelf),
+        4 => Ok(ConversationKind::Channel),
         _ => Err(StorageError::Impossible("conversation kind")),
     }
 }
@@ -332,12 +355,15 @@ pub fn encode_fact(fact: &ConversationFact) -> Bytes {
 
 fn change_schema(change: &Change) -> ChangeSchema {
     match change {
-        Change::Created { kind, title, members, history_visible } => ChangeSchema::Created(CreatedSchema {
-            kind: kind_number(*kind),
-            title: title.clone(),
-            members: numbers(members),
-            history_visible: *history_visible,
-        }),
+        Change::Created { kind, title, members, history_visible, avatar } => {
+            ChangeSchema::Created(CreatedSchema {
+                kind: kind_number(*kind),
+                title: title.clone(),
+                members: numbers(members),
+                history_visible: *history_visible,
+                avatar: avatar.clone(),
+            })
+        }
         Change::MessageSent(message) => ChangeSchema::MessageSent(MessageSchema {
             kind: message.kind.clone(),
             text: message.text.clone(),
@@ -366,6 +392,13 @@ fn change_schema(change: &Change) -> ChangeSchema {
         Change::ReadUpTo { member, seq, ordinal } => {
             ChangeSchema::ReadUpTo(ReadUpToSchema { member: member.0, seq: seq.0, ordinal: ordinal.0 })
         }
+        Change::AvatarSet { avatar } => ChangeSchema::AvatarSet(avatar.clone()),
+        Change::HistoryVisibleSet { visible } => ChangeSchema::HistoryVisibleSet(*visible),
+        Change::Dissolved => ChangeSchema::Dissolved(true),
+        Change::DeliveredUpTo { .. }
+        | Change::UnreadMarked { .. }
+        | Change::MessagesHidden { .. }
+        | Change::HistoryCleared { .. } => registers::schema(change),
         Change::Entered { account, slot } => {
             ChangeSchema::Entered(EnteredSchema { account: account.0, slot: u32::from(slot.0) })
         }
@@ -399,6 +432,7 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
             title: created.title,
             members: accounts(created.members),
             history_visible: created.history_visible,
+            avatar: created.avatar,
         },
         ChangeSchema::MessageSent(message) => Change::MessageSent(Message {
             kind: message.kind,
@@ -427,6 +461,14 @@ fn change_from(schema: ChangeSchema) -> Result<Change, StorageError> {
             seq: Seq(read.seq),
             ordinal: Ordinal(read.ordinal),
         },
+        ChangeSchema::AvatarSet(avatar) => Change::AvatarSet { avatar },
+        ChangeSchema::HistoryVisibleSet(visible) => Change::HistoryVisibleSet { visible },
+        ChangeSchema::Dissolved(true) => Change::Dissolved,
+        ChangeSchema::Dissolved(false) => return Err(StorageError::Impossible("dissolution")),
+        ChangeSchema::DeliveredUpTo(_)
+        | ChangeSchema::UnreadMarked(_)
+        | ChangeSchema::MessagesHidden(_)
+        | ChangeSchema::HistoryCleared(_) => registers::change(schema)?,
         ChangeSchema::Entered(entered) => Change::Entered {
             account: AccountId(entered.account),
             slot: Slot(u8::try_from(entered.slot).map_err(|_| StorageError::Impossible("slot"))?),

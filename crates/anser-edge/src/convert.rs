@@ -1,5 +1,8 @@
 //! Wire types end here: frames become validated commands and queries, facts and answers become frames.
 
+mod registers;
+mod settings;
+
 use anser_core::conversation::Head;
 use anser_core::engine::{Accepted, Answer, Query};
 use anser_core::storage::StoredFact;
@@ -180,12 +183,17 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
             let intent = Intent::ReadUpTo { seq: Seq(read.seq), timeline: Timeline(read.timeline) };
             Ok(Wanted::Command(Command { actor, cid, peer, client_id: None, intent }))
         }
+        Request::DeliveredUpTo(_) | Request::MarkUnread(_) | Request::Hide(_) | Request::ClearHistory(_) => {
+            registers::wanted(actor, request)
+        }
         Request::CreateGroup(create) => {
             let client_id = client_id_of(&create.client_id)?;
             let intent = Intent::CreateGroup {
                 title: title_of(create.title)?,
                 members: accounts_of("members", create.members, MEMBERS_PER_COMMAND)?,
                 history_visible: create.history_visible,
+                channel: create.channel,
+                avatar: settings::avatar_of(create.avatar)?,
             };
             let cid = ConversationId::created(account, client_id);
             Ok(Wanted::Command(Command { actor, cid, peer: None, client_id: Some(client_id), intent }))
@@ -207,6 +215,17 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
         }
         Request::Rename(rename) => {
             in_group(&rename.cid, &rename.client_id, Intent::Rename(title_of(rename.title)?))
+        }
+        Request::SetAvatar(set) => {
+            in_group(&set.cid, &set.client_id, Intent::SetAvatar(settings::avatar_of(set.avatar)?))
+        }
+        Request::SetHistoryVisible(set) => {
+            in_group(&set.cid, &set.client_id, Intent::SetHistoryVisible(set.visible))
+        }
+        Request::Dissolve(it) => in_group(&it.cid, &it.client_id, Intent::Dissolve),
+        Request::GetMarks(marks) => {
+            let (cid, _) = target(account, "in", marks.r#in)?;
+            Ok(Wanted::Query(cid, Query::Marks { account, cid }))
         }
         Request::GetPage(page) => page_of(account, page),
         Request::GetMembers(members) => {
@@ -256,6 +275,7 @@ pub fn error(refusal: &Refusal) -> v1::Error {
         Refusal::AlreadyMember => (ErrorCode::AlreadyMember, 0),
         Refusal::NoSuchMember(_) => (ErrorCode::NotFound, 0),
         Refusal::TooManyMembers { .. } => (ErrorCode::TooManyMembers, 0),
+        Refusal::TooManyHidden { .. } => (ErrorCode::TooManyHidden, 0),
         Refusal::BeyondHead { .. } => (ErrorCode::BeyondHead, 0),
         Refusal::ForeignTimeline => (ErrorCode::ForeignTimeline, 0),
         Refusal::ClientIdTooOld => (ErrorCode::ClientIdTooOld, 0),
@@ -277,10 +297,12 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
     let fact = &stored.fact;
     let numbers = |accounts: &[AccountId]| accounts.iter().map(|account| account.0).collect();
     let change = match &fact.change {
-        Change::Created { kind, title, members, history_visible: _ } => Wire::Created(v1::Created {
+        Change::Created { kind, title, members, history_visible, avatar } => Wire::Created(v1::Created {
             kind: kind_number(*kind) as i32,
             title: title.clone(),
             members: numbers(members),
+            avatar: avatar.clone(),
+            history_visible: *history_visible,
         }),
         Change::MessageSent(message) => Wire::Message(shown(message, fact.rewritten.as_deref())),
         Change::MembersAdded { members, visible_from: _ } => {
@@ -307,6 +329,13 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
         Change::ReadUpTo { member, seq, ordinal } => {
             Wire::MarkMoved(v1::MarkMoved { member: member.0, seq: seq.0, ordinal: ordinal.0 })
         }
+        Change::AvatarSet { .. } | Change::HistoryVisibleSet { .. } | Change::Dissolved => {
+            settings::event(&fact.change)
+        }
+        Change::DeliveredUpTo { .. }
+        | Change::UnreadMarked { .. }
+        | Change::MessagesHidden { .. }
+        | Change::HistoryCleared { .. } => registers::event(&fact.change),
         Change::Entered { .. } | Change::CredentialsRaised { .. } => return None,
     };
     Some(v1::Event {
@@ -351,6 +380,7 @@ fn kind_number(kind: ConversationKind) -> v1::ConversationKind {
         ConversationKind::Direct => v1::ConversationKind::Direct,
         ConversationKind::Group => v1::ConversationKind::Group,
         ConversationKind::OfSelf => v1::ConversationKind::Self_,
+        ConversationKind::Channel => v1::ConversationKind::Channel,
     }
 }
 
@@ -386,6 +416,12 @@ pub fn head(head: &Head) -> v1::Head {
         first_visible_seq: head.first_visible.0,
         mentions: head.unread.mentions().iter().map(|seq| seq.0).collect(),
         mention_all_seq: head.mention_all.0,
+        peer_delivered: head.peer_delivered.map_or(0, |seq| seq.0),
+        marked_unread: head.marked_unread,
+        cleared_seq: head.cleared.0,
+        hidden: registers::ranges(&head.hidden),
+        avatar: head.avatar.clone(),
+        history_visible: head.history_visible,
     }
 }
 
@@ -437,6 +473,7 @@ pub fn result(answer: &Answer) -> v1::response::Result {
             slot: u32::from(list.slot.0),
             n: list.n.0,
         }),
+        Answer::Marks(marks) => Wire::MarkList(registers::marks(marks)),
         Answer::Heads { heads, .. } => {
             Wire::ConversationList(v1::ConversationList { heads: heads.iter().map(head).collect() })
         }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::client_id::ClientId;
 use crate::ids::{AccountId, ConversationId, DeviceId, N, Ordinal, Reign, Seq, Slot};
 use crate::limits::{VERSIONS_BYTES, VERSIONS_KEPT};
+use crate::ranges::SeqRanges;
 use crate::time::UnixMillis;
 
 /// One entry of a slot's log; its n follows from where it stands.
@@ -233,8 +234,17 @@ pub enum ConversationKind {
     Direct,
     /// Many people, with roles.
     Group,
+    /// As a group, but only admins and the owner write.
+    Channel,
     /// One's own.
     OfSelf,
+}
+
+impl ConversationKind {
+    /// Whether it has a title, roles, and members that come and go.
+    pub fn is_group(self) -> bool {
+        matches!(self, ConversationKind::Group | ConversationKind::Channel)
+    }
 }
 
 /// What a member may do.
@@ -255,12 +265,14 @@ pub enum Change {
     Created {
         /// Its kind, for ever.
         kind: ConversationKind,
-        /// Its title; empty but for groups.
+        /// Its title; empty but for groups and channels.
         title: String,
         /// First members without the author.
         members: Vec<AccountId>,
         /// Whether later members see what was before.
         history_visible: bool,
+        /// Its picture, for clients to read; empty for none.
+        avatar: String,
     },
     /// A message. Sequenced; countable unless it says otherwise.
     MessageSent(Message),
@@ -292,6 +304,18 @@ pub enum Change {
         /// The new title.
         title: String,
     },
+    /// The picture changed. Sequenced.
+    AvatarSet {
+        /// The new one; empty for none.
+        avatar: String,
+    },
+    /// What those who join from now on see of the past was decided. Sequenced.
+    HistoryVisibleSet {
+        /// Whether they see it.
+        visible: bool,
+    },
+    /// It ended: nobody is a member any more. Sequenced, and the last.
+    Dissolved,
     /// A message was recalled. Sequenced.
     Recalled {
         /// The message as it stands from now on, in every row and every copy: without its body.
@@ -310,6 +334,36 @@ pub enum Change {
     /// A member has read up to a seq. Register: the largest wins.
     ReadUpTo {
         /// Who has read.
+        member: AccountId,
+        /// Up to which seq.
+        seq: Seq,
+        /// Countable messages up to that seq.
+        ordinal: Ordinal,
+    },
+    /// Everything up to a seq has come to a device of a member. Register: the largest wins.
+    DeliveredUpTo {
+        /// Whose device.
+        member: AccountId,
+        /// Up to which seq.
+        seq: Seq,
+    },
+    /// A member marked the conversation as unread, or took that away. Register: the last wins.
+    UnreadMarked {
+        /// Who.
+        member: AccountId,
+        /// Whether it is to be shown as unread.
+        marked: bool,
+    },
+    /// A member hid facts from itself. Register: they stay hidden.
+    MessagesHidden {
+        /// Who.
+        member: AccountId,
+        /// Which, in runs.
+        ranges: SeqRanges,
+    },
+    /// A member cleared what it saw. Register: the largest wins.
+    HistoryCleared {
+        /// Who.
         member: AccountId,
         /// Up to which seq.
         seq: Seq,
@@ -364,7 +418,16 @@ impl KickReason {
 impl Change {
     /// Whether it takes a seq; what only one person may see never does.
     pub fn is_sequenced(&self) -> bool {
-        !matches!(self, Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. })
+        !matches!(
+            self,
+            Change::ReadUpTo { .. }
+                | Change::DeliveredUpTo { .. }
+                | Change::UnreadMarked { .. }
+                | Change::MessagesHidden { .. }
+                | Change::HistoryCleared { .. }
+                | Change::Entered { .. }
+                | Change::CredentialsRaised { .. }
+        )
     }
 
     /// Whether it raises the ordinal.

@@ -3,6 +3,7 @@
 use crate::change::{KickReason, Message, Role};
 use crate::client_id::ClientId;
 use crate::ids::{AccountId, ConversationId, DeviceId, Seq, Slot, SlotKey, Timeline};
+use crate::ranges::SeqRanges;
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,30 @@ pub enum Intent {
         /// Of which timeline.
         timeline: Timeline,
     },
-    /// Make a group.
+    /// Say that everything up to a seq has come to a device of one's own. Direct conversations only.
+    DeliveredUpTo {
+        /// Up to which seq.
+        seq: Seq,
+        /// Of which timeline.
+        timeline: Timeline,
+    },
+    /// Mark the conversation as unread for oneself, or take that away.
+    MarkUnread(bool),
+    /// Hide facts from oneself.
+    Hide {
+        /// Which, in runs.
+        ranges: SeqRanges,
+        /// Of which timeline.
+        timeline: Timeline,
+    },
+    /// Hide everything up to a seq from oneself, and count it as read.
+    ClearHistory {
+        /// Up to which seq.
+        seq: Seq,
+        /// Of which timeline.
+        timeline: Timeline,
+    },
+    /// Make a group or a channel.
     CreateGroup {
         /// Its title.
         title: String,
@@ -73,6 +97,10 @@ pub enum Intent {
         members: Vec<AccountId>,
         /// Whether later members see what was before.
         history_visible: bool,
+        /// Whether only admins and the owner write.
+        channel: bool,
+        /// Its picture; empty for none.
+        avatar: String,
     },
     /// Bring people in.
     AddMembers(Vec<AccountId>),
@@ -89,6 +117,12 @@ pub enum Intent {
     },
     /// Change the title.
     Rename(String),
+    /// Change the picture; empty for none.
+    SetAvatar(String),
+    /// Decide what those who join from now on see of the past.
+    SetHistoryVisible(bool),
+    /// End it for everybody.
+    Dissolve,
     /// Note in the self conversation that the account has something in a slot. The server's own.
     Enter(Slot),
     /// Note in the self conversation that older credentials are void. The server's own.
@@ -110,8 +144,14 @@ impl Intent {
         match self {
             Intent::Send(message) => canonical.tag(1).message(message),
             Intent::ReadUpTo { seq, timeline } => canonical.tag(2).number(seq.0).number(timeline.0),
-            Intent::CreateGroup { title, members, history_visible } => {
-                canonical.tag(3).bytes(title.as_bytes()).accounts(members).number(u64::from(*history_visible))
+            Intent::CreateGroup { title, members, history_visible, channel, avatar } => {
+                canonical.tag(3).bytes(title.as_bytes()).accounts(members);
+                canonical.number(u64::from(*history_visible));
+                // What no client could ask for before adds to the form only where it is asked for.
+                if *channel || !avatar.is_empty() {
+                    canonical.number(u64::from(*channel)).bytes(avatar.as_bytes());
+                }
+                &mut canonical
             }
             Intent::AddMembers(members) => canonical.tag(4).accounts(members),
             Intent::RemoveMember(member) => canonical.tag(5).number(member.0),
@@ -127,6 +167,13 @@ impl Intent {
             Intent::Edit { seq, timeline, message } => {
                 canonical.tag(12).number(seq.0).number(timeline.0).message(message)
             }
+            Intent::DeliveredUpTo { seq, timeline } => canonical.tag(13).number(seq.0).number(timeline.0),
+            Intent::MarkUnread(marked) => canonical.tag(14).number(u64::from(*marked)),
+            Intent::Hide { ranges, timeline } => canonical.tag(15).ranges(ranges).number(timeline.0),
+            Intent::ClearHistory { seq, timeline } => canonical.tag(16).number(seq.0).number(timeline.0),
+            Intent::SetAvatar(avatar) => canonical.tag(17).bytes(avatar.as_bytes()),
+            Intent::SetHistoryVisible(visible) => canonical.tag(18).number(u64::from(*visible)),
+            Intent::Dissolve => canonical.tag(19),
         };
         key.hash128(b"request", &[&canonical.0]) as u64
     }
@@ -159,6 +206,14 @@ impl Canonical {
         self
     }
 
+    fn ranges(&mut self, ranges: &SeqRanges) -> &mut Self {
+        self.number(ranges.len() as u64);
+        ranges.parts().iter().for_each(|(low, high)| {
+            self.number(low.0).number(high.0);
+        });
+        self
+    }
+
     fn message(&mut self, message: &Message) -> &mut Self {
         self.bytes(message.kind.as_bytes())
             .bytes(message.text.as_bytes())
@@ -187,6 +242,13 @@ mod tests {
             timeline: Timeline(1),
             message: Message { text: text.into(), ..Message::default() },
         };
+        let group = |channel, avatar: &str| Intent::CreateGroup {
+            title: "a".into(),
+            members: Vec::new(),
+            history_visible: false,
+            channel,
+            avatar: avatar.into(),
+        };
         let intents = [
             text("a"),
             text("b"),
@@ -208,6 +270,18 @@ mod tests {
             Intent::Recall { seq: Seq(2), timeline: Timeline(1) },
             Intent::Recall { seq: Seq(1), timeline: Timeline(2) },
             Intent::ReadUpTo { seq: Seq(1), timeline: Timeline(1) },
+            Intent::DeliveredUpTo { seq: Seq(1), timeline: Timeline(1) },
+            Intent::MarkUnread(true),
+            Intent::MarkUnread(false),
+            Intent::Hide { ranges: SeqRanges::gather(&[(Seq(1), Seq(1))]), timeline: Timeline(1) },
+            Intent::Hide { ranges: SeqRanges::gather(&[(Seq(1), Seq(2))]), timeline: Timeline(1) },
+            Intent::ClearHistory { seq: Seq(1), timeline: Timeline(1) },
+            Intent::SetAvatar("a".into()),
+            Intent::SetHistoryVisible(true),
+            Intent::Dissolve,
+            group(false, ""),
+            group(true, ""),
+            group(false, "a"),
         ];
         let hashes: std::collections::HashSet<_> = intents.iter().map(|i| i.request_hash(&key)).collect();
         assert_eq!(hashes.len(), intents.len());

@@ -9,6 +9,7 @@ pub mod command;
 pub mod ids;
 pub mod limits;
 pub mod planted;
+pub mod ranges;
 pub mod refusal;
 pub mod time;
 pub mod unread;
@@ -23,6 +24,7 @@ pub use command::{Actor, Command, Intent};
 pub use ids::{
     AccountId, ConversationId, DeviceId, N, Ordinal, Reign, Seq, SessionId, Slot, SlotKey, Timeline,
 };
+pub use ranges::SeqRanges;
 pub use refusal::Refusal;
 pub use time::UnixMillis;
 pub use unread::Unread;

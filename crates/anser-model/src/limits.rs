@@ -26,6 +26,12 @@ pub const VERSIONS_KEPT: usize = 16;
 pub const VERSIONS_BYTES: usize = 64 * 1024;
 /// Bytes of a conversation's title.
 pub const TITLE_BYTES: usize = 256;
+/// Bytes of the name of a group's picture.
+pub const AVATAR_BYTES: usize = 256;
+/// Runs of hidden facts that one member may have in one conversation.
+pub const HIDDEN_RANGES: usize = 500;
+/// Ranges that one command may hide.
+pub const HIDDEN_RANGES_PER_COMMAND: usize = 100;
 /// Bytes of one protocol frame.
 pub const FRAME_BYTES: usize = 64 * 1024;
 /// Messages in one page of history.

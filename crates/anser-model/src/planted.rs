@@ -129,5 +129,15 @@ mod switch {
         MentionsOutliveMark = "mentions-outlive-mark",
         /// A client has several commands of one conversation under way at once.
         ManyUnderWay = "many-under-way",
+        /// A history that is cleared is hidden, and stays unread.
+        ClearForgetsBase = "clear-forgets-base",
+        /// Pages give what their reader has hidden.
+        HiddenInPages = "hidden-in-pages",
+        /// Reading does not take the mark away that a conversation is unread.
+        UnreadMarkStays = "unread-mark-stays",
+        /// Plain members of a channel are told how far the others have read.
+        ChannelTellsMarks = "channel-tells-marks",
+        /// Nobody's membership ends with the conversation.
+        DissolvedStays = "dissolved-stays",
     }
 }

@@ -44,6 +44,16 @@ pub enum Refusal {
         /// How many there may be.
         limit: usize,
     },
+    /// Over the limit of hidden runs.
+    #[error(
+        "{would_have} separate runs of facts would be hidden, at most {limit} are allowed: clear the history"
+    )]
+    TooManyHidden {
+        /// How many there would be.
+        would_have: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The seq is past the head.
     #[error("seq {asked} lies past the newest one, {head}")]
     BeyondHead {

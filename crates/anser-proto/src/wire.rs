@@ -107,6 +107,9 @@ impl v1::ClientFrame {
             Request::Rename(it) => Some(&it.client_id),
             Request::Recall(it) => Some(&it.client_id),
             Request::Edit(it) => Some(&it.client_id),
+            Request::SetAvatar(it) => Some(&it.client_id),
+            Request::SetHistoryVisible(it) => Some(&it.client_id),
+            Request::Dissolve(it) => Some(&it.client_id),
             _ => None,
         }
     }

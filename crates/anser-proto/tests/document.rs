@@ -64,6 +64,12 @@ fn limits_are_those_of_the_code() {
         ),
         format!("| mentions in a message | {} |", limits::MENTIONS_PER_MESSAGE),
         format!("| title of a conversation | {} bytes |", limits::TITLE_BYTES),
+        format!("| avatar of a group | {} bytes,", limits::AVATAR_BYTES),
+        format!(
+            "| ranges in one `hide`; separate hidden runs of a conversation | {}; {} |",
+            limits::HIDDEN_RANGES_PER_COMMAND,
+            limits::HIDDEN_RANGES
+        ),
         format!("| {}; {} |\n| conversations", limits::GROUP_MEMBERS, limits::MEMBERS_PER_COMMAND),
         format!("at once | {}; 200 |", limits::PAGE_MESSAGES),
         format!(

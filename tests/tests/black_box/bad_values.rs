@@ -120,7 +120,14 @@ async fn what_other_requests_may_not_hold() {
     let (short_cid, mint) = (Bytes::from_static(b"short"), client.mint());
     let create = |title: &str, members: Vec<u64>| {
         let (client_id, title) = (mint.clone(), title.to_owned());
-        Request::CreateGroup(v1::CreateGroup { client_id, title, members, history_visible: true })
+        let history_visible = true;
+        Request::CreateGroup(v1::CreateGroup {
+            client_id,
+            title,
+            members,
+            history_visible,
+            ..v1::CreateGroup::default()
+        })
     };
     let rename = |title: &str| {
         let (cid, client_id, title) = (cid.clone(), mint.clone(), title.to_owned());
@@ -223,7 +230,27 @@ fn about(cid: &Bytes, client: &Client, somebody: u64) -> Vec<Request> {
             member: somebody,
             role: Role::Admin as i32,
         }),
-        Request::Rename(v1::Rename { cid: cid.clone(), client_id, title }),
+        Request::Rename(v1::Rename { cid: cid.clone(), client_id: client_id.clone(), title }),
+        Request::SetAvatar(v1::SetAvatar {
+            cid: cid.clone(),
+            client_id: client_id.clone(),
+            avatar: String::new(),
+        }),
+        Request::SetHistoryVisible(v1::SetHistoryVisible {
+            cid: cid.clone(),
+            client_id: client_id.clone(),
+            visible: true,
+        }),
+        Request::Dissolve(v1::Dissolve { cid: cid.clone(), client_id }),
+        Request::DeliveredUpTo(v1::DeliveredUpTo { r#in: by_cid(&cid), seq: 1, timeline }),
+        Request::MarkUnread(v1::MarkUnread { r#in: by_cid(&cid), marked: true }),
+        Request::Hide(v1::Hide {
+            r#in: by_cid(&cid),
+            ranges: vec![v1::SeqRange { low: 1, high: 1 }],
+            timeline,
+        }),
+        Request::ClearHistory(v1::ClearHistory { r#in: by_cid(&cid), seq: 1_000_000, timeline }),
+        Request::GetMarks(v1::GetMarks { r#in: by_cid(&cid) }),
         Request::GetPage(v1::GetPage { r#in: by_cid(&cid), limit: 10, ..v1::GetPage::default() }),
         Request::GetPage(v1::GetPage {
             r#in: by_cid(&cid),

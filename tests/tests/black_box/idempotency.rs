@@ -30,6 +30,7 @@ async fn the_same_id_again_has_the_same_answer_across_restarts() {
         title: "once".into(),
         members: vec![ben.id()],
         history_visible: true,
+        ..v1::CreateGroup::default()
     });
     let made = client.command(create.clone()).await.expect("it is accepted");
     for life in 0..4 {

@@ -35,6 +35,14 @@ pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<
         Request::Sync(v1::Sync { cursor: None }),
         Request::Send(v1::Send { to: Some(at(&cid())), client_id: id(), message: Some(text(words)) }),
         Request::ReadUpTo(v1::ReadUpTo { r#in: Some(at(&cid())), seq: scene.late, timeline }),
+        Request::DeliveredUpTo(v1::DeliveredUpTo { r#in: Some(at(&cid())), seq, timeline }),
+        Request::MarkUnread(v1::MarkUnread { r#in: Some(at(&cid())), marked: true }),
+        Request::Hide(v1::Hide {
+            r#in: Some(at(&cid())),
+            ranges: vec![v1::SeqRange { low: seq, high: seq }],
+            timeline,
+        }),
+        Request::ClearHistory(v1::ClearHistory { r#in: Some(at(&cid())), seq, timeline }),
         Request::CreateGroup(v1::CreateGroup {
             client_id: id(),
             title: "a group of one's own".to_owned(),
@@ -50,6 +58,9 @@ pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<
             role: v1::Role::Admin as i32,
         }),
         Request::Rename(v1::Rename { cid: cid(), client_id: id(), title: format!("{RENAMED}again") }),
+        Request::SetAvatar(v1::SetAvatar { cid: cid(), client_id: id(), avatar: "picture".to_owned() }),
+        Request::SetHistoryVisible(v1::SetHistoryVisible { cid: cid(), client_id: id(), visible: true }),
+        Request::Dissolve(v1::Dissolve { cid: cid(), client_id: id() }),
         Request::Recall(v1::Recall { r#in: Some(at(&cid())), client_id: id(), seq, timeline }),
         Request::Edit(v1::Edit {
             r#in: Some(at(&cid())),
@@ -61,6 +72,7 @@ pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<
         Request::GetVersions(v1::GetVersions { r#in: Some(at(&cid())), seq }),
         Request::GetPage(v1::GetPage { r#in: Some(at(&cid())), limit: 200, ..v1::GetPage::default() }),
         Request::GetMembers(v1::GetMembers { cid: cid() }),
+        Request::GetMarks(v1::GetMarks { r#in: Some(at(&cid())) }),
         Request::GetProfiles(v1::GetProfiles { accounts: vec![third] }),
         Request::GetConversations(v1::GetConversations { cids: vec![cid()] }),
     ]
@@ -74,17 +86,25 @@ pub fn name(request: &Request) -> &'static str {
         Request::Sync(_) => "sync",
         Request::Send(_) => "send",
         Request::ReadUpTo(_) => "read_up_to",
+        Request::DeliveredUpTo(_) => "delivered_up_to",
+        Request::MarkUnread(_) => "mark_unread",
+        Request::Hide(_) => "hide",
+        Request::ClearHistory(_) => "clear_history",
         Request::CreateGroup(_) => "create_group",
         Request::AddMembers(_) => "add_members",
         Request::RemoveMember(_) => "remove_member",
         Request::Leave(_) => "leave",
         Request::SetRole(_) => "set_role",
         Request::Rename(_) => "rename",
+        Request::SetAvatar(_) => "set_avatar",
+        Request::SetHistoryVisible(_) => "set_history_visible",
+        Request::Dissolve(_) => "dissolve",
         Request::Recall(_) => "recall",
         Request::Edit(_) => "edit",
         Request::GetVersions(_) => "get_versions",
         Request::GetPage(_) => "get_page",
         Request::GetMembers(_) => "get_members",
+        Request::GetMarks(_) => "get_marks",
         Request::GetProfiles(_) => "get_profiles",
         Request::GetConversations(_) => "get_conversations",
     }
@@ -111,6 +131,19 @@ pub fn in_group(request: &Request, actor: Actor) -> Expected {
             Former => refused(ErrorCode::BeyondHead),
             _ => by_role(Expected::Accepted, Expected::Accepted),
         },
+        // What came to whom is told between two alone.
+        Request::DeliveredUpTo(_) => match actor {
+            Former => refused(ErrorCode::BadValue),
+            _ => by_role(refused(ErrorCode::BadValue), refused(ErrorCode::BadValue)),
+        },
+        // One's own view of it also a former member goes on to decide on.
+        Request::MarkUnread(_) | Request::Hide(_) | Request::ClearHistory(_) => match actor {
+            Former => Expected::Accepted,
+            _ => by_role(Expected::Accepted, Expected::Accepted),
+        },
+        Request::SetAvatar(_) | Request::SetHistoryVisible(_) | Request::Dissolve(_) => {
+            by_role(Expected::Accepted, refused(ErrorCode::NotAllowed))
+        }
         Request::AddMembers(_) => {
             by_role(refused(ErrorCode::AlreadyMember), refused(ErrorCode::AlreadyMember))
         }
@@ -128,7 +161,9 @@ pub fn in_group(request: &Request, actor: Actor) -> Expected {
             Newcomer => refused(ErrorCode::NotFound),
             _ => by_role(Expected::Accepted, refused(ErrorCode::NotAllowed)),
         },
-        Request::GetMembers(_) => by_role(Expected::Shows(vec![]), Expected::Shows(vec![])),
+        Request::GetMembers(_) | Request::GetMarks(_) => {
+            by_role(Expected::Shows(vec![]), Expected::Shows(vec![]))
+        }
         Request::GetPage(_) => match actor {
             Newcomer => Expected::Shows(vec![LATE]),
             Former => Expected::Shows(vec![EARLY, TITLE]),

@@ -197,6 +197,74 @@ impl Client {
         self.command(Command::Edit(v1::Edit { r#in, seq, message, ..v1::Edit::default() })).await
     }
 
+    /// Makes a channel, in which only admins and the owner write; the answer names its cid.
+    pub async fn create_channel(
+        &self,
+        title: impl Into<String>,
+        members: &[AccountId],
+        history_visible: bool,
+    ) -> Result<v1::Accepted, ClientError> {
+        let (title, members) = (title.into(), numbers(members));
+        let channel =
+            v1::CreateGroup { title, members, history_visible, channel: true, ..v1::CreateGroup::default() };
+        self.command(Command::CreateGroup(channel)).await
+    }
+
+    /// Changes the picture of a group or a channel; empty for none.
+    pub async fn set_avatar(
+        &self,
+        cid: ConversationId,
+        avatar: impl Into<String>,
+    ) -> Result<v1::Accepted, ClientError> {
+        let (cid, avatar) = (wire::cid_bytes(cid), avatar.into());
+        self.command(Command::SetAvatar(v1::SetAvatar { cid, avatar, ..v1::SetAvatar::default() })).await
+    }
+
+    /// Decides what those who join a group or a channel from now on see of the past.
+    pub async fn set_history_visible(
+        &self,
+        cid: ConversationId,
+        visible: bool,
+    ) -> Result<v1::Accepted, ClientError> {
+        let cid = wire::cid_bytes(cid);
+        let set = v1::SetHistoryVisible { cid, visible, ..v1::SetHistoryVisible::default() };
+        self.command(Command::SetHistoryVisible(set)).await
+    }
+
+    /// Ends a group or a channel for everybody.
+    pub async fn dissolve(&self, cid: ConversationId) -> Result<v1::Accepted, ClientError> {
+        let cid = wire::cid_bytes(cid);
+        self.command(Command::Dissolve(v1::Dissolve { cid, ..v1::Dissolve::default() })).await
+    }
+
+    /// Marks a conversation as unread for oneself, or takes that away.
+    pub async fn mark_unread(&self, cid: ConversationId, marked: bool) -> Result<v1::Accepted, ClientError> {
+        let mark = v1::MarkUnread { r#in: Some(Target::cid(cid)), marked };
+        accepted(self.ask(Intent::Query(Query::MarkUnread(mark))).await?)
+    }
+
+    /// Hides facts from oneself, on all one's devices.
+    pub async fn hide(&self, cid: ConversationId, seqs: &[u64]) -> Result<v1::Accepted, ClientError> {
+        let ranges = seqs.iter().map(|&seq| v1::SeqRange { low: seq, high: seq }).collect();
+        let hide = v1::Hide { r#in: Some(Target::cid(cid)), ranges, timeline: 0 };
+        accepted(self.ask(Intent::Query(Query::Hide(hide))).await?)
+    }
+
+    /// Hides everything up to `seq` from oneself, and counts it as read.
+    pub async fn clear_history(&self, cid: ConversationId, seq: u64) -> Result<v1::Accepted, ClientError> {
+        let clear = v1::ClearHistory { r#in: Some(Target::cid(cid)), seq, timeline: 0 };
+        accepted(self.ask(Intent::Query(Query::ClearHistory(clear))).await?)
+    }
+
+    /// How far the members of a conversation have read.
+    pub async fn marks(&self, cid: ConversationId) -> Result<Vec<v1::MemberMark>, ClientError> {
+        let asked = v1::GetMarks { r#in: Some(Target::cid(cid)) };
+        match self.ask(Intent::Query(Query::Marks(asked))).await? {
+            Answer::Marks(list) => Ok(list.marks),
+            _ => Err(ClientError::WrongAnswer),
+        }
+    }
+
     /// Any command.
     pub async fn command(&self, command: Command) -> Result<v1::Accepted, ClientError> {
         accepted(self.ask(Intent::Command(command)).await?)

@@ -33,6 +33,13 @@ impl Session {
                 Some(Answered::Accepted(accepted)) => self.mark_accepted(turn, lane, &accepted),
                 other => self.mark_refused(turn, lane, error_of(other)),
             },
+            Asked::Delivered(lane) => match result {
+                Some(Answered::Accepted(accepted)) => {
+                    self.observe(accepted.slot, accepted.n);
+                    self.delivered.marks.finish(lane);
+                }
+                other => self.delivered_refused(turn, lane, &error_of(other)),
+            },
             Asked::Query(asking) => match answer_of(&asking.query, result) {
                 Ok(answer) => self.learned(turn, asking, answer),
                 Err(error) => self.query_refused(turn, asking, error),
@@ -155,10 +162,29 @@ impl Session {
         }
     }
 
+    /// Nobody waits for it: what is refused for good is let be.
+    fn delivered_refused(&mut self, turn: &mut Turn, lane: Lane, error: &v1::Error) {
+        let until_ms = match error.retry() {
+            Retry::SameId => self.retry_at_ms(turn, error, self.delivered.marks.refusals(lane)),
+            Retry::Reauthenticate | Retry::Reconnect => 0,
+            Retry::Never | Retry::Resync => {
+                self.delivered.marks.finish(lane);
+                return;
+            }
+        };
+        self.delivered.marks.put_off(lane, until_ms);
+        match error.retry() {
+            Retry::Reauthenticate => self.reauthenticate(turn, error),
+            Retry::Reconnect => self.drop_link(turn, error.retry_after_ms),
+            Retry::SameId | Retry::Never | Retry::Resync => {}
+        }
+    }
+
     /// A question was answered.
     fn learned(&mut self, turn: &mut Turn, asking: Asking, answer: Answer) {
         match (&answer, &asking.query) {
             (Answer::Page(page), Query::Page(asked)) => self.take_page(turn, asked, page),
+            (Answer::Accepted(accepted), _) => self.observe(accepted.slot, accepted.n),
             (Answer::Profiles(list), _) if self.config.keep > Keep::Nothing => {
                 let newer = self.profiles.learn(list.profiles.iter().cloned());
                 self.persist(turn, crate::store::Change::Profiles(list.profiles.clone()));
@@ -262,6 +288,11 @@ fn answer_of(query: &Query, result: Option<Answered>) -> Result<Answer, v1::Erro
         (Query::Profiles(_), Some(Answered::ProfileList(list))) => Ok(Answer::Profiles(list)),
         (Query::Conversations(_), Some(Answered::ConversationList(list))) => Ok(Answer::Conversations(list)),
         (Query::Versions(_), Some(Answered::VersionList(list))) => Ok(Answer::Versions(list)),
+        (Query::Marks(_), Some(Answered::MarkList(list))) => Ok(Answer::Marks(list)),
+        (
+            Query::MarkUnread(_) | Query::Hide(_) | Query::ClearHistory(_),
+            Some(Answered::Accepted(accepted)),
+        ) => Ok(Answer::Accepted(accepted)),
         (_, other) => Err(error_of(other)),
     }
 }

@@ -145,6 +145,7 @@ impl Session {
                 "the installation was restored: its history is another",
             )
         };
+        self.delivered.clear();
         for ticket in self.marks.clear() {
             turn.answer(Some(ticket), Err(Failure::Refused(foreign())));
         }
@@ -234,10 +235,12 @@ impl Session {
         self.attached_as = None;
         self.outbox.lose_answers();
         self.marks.lose_answers();
+        self.delivered.marks.lose_answers();
         for (_, lost) in std::mem::take(&mut self.in_flight).into_iter().rev() {
             match lost.asked {
                 Asked::Query(asking) => self.queries.put_back(asking),
-                Asked::Hello | Asked::Ping | Asked::Sync(_) | Asked::Command(_) | Asked::Mark(_) => {}
+                Asked::Hello | Asked::Ping | Asked::Sync(_) => {}
+                Asked::Command(_) | Asked::Mark(_) | Asked::Delivered(_) => {}
             }
         }
     }

@@ -28,9 +28,16 @@ pub enum Command {
     Recall(v1::Recall),
     /// Say something else in one's own message. The timeline is the session's to fill in.
     Edit(v1::Edit),
+    /// Change the picture.
+    SetAvatar(v1::SetAvatar),
+    /// Decide what newcomers see of the past.
+    SetHistoryVisible(v1::SetHistoryVisible),
+    /// End it for everybody.
+    Dissolve(v1::Dissolve),
 }
 
-/// Reads something. Asked again after a lost connection, until it times out.
+/// Reads something, or sets something for oneself alone, which is idempotent without an id. Asked again after a
+/// lost connection, until it times out. Timelines are the session's to fill in.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Query {
     /// Facts of a conversation.
@@ -43,6 +50,14 @@ pub enum Query {
     Conversations(v1::GetConversations),
     /// What a message said before it was edited.
     Versions(v1::GetVersions),
+    /// How far the members of a conversation have read.
+    Marks(v1::GetMarks),
+    /// Mark a conversation as unread, or take that away. Answered with `Accepted`.
+    MarkUnread(v1::MarkUnread),
+    /// Hide facts from oneself. Answered with `Accepted`.
+    Hide(v1::Hide),
+    /// Clear a conversation for oneself. Answered with `Accepted`.
+    ClearHistory(v1::ClearHistory),
 }
 
 /// What the session can be asked.
@@ -109,6 +124,9 @@ impl Command {
             Command::Rename(it) => conversation(&it.cid),
             Command::Recall(it) => Lane::of_target(it.r#in.as_ref(), own),
             Command::Edit(it) => Lane::of_target(it.r#in.as_ref(), own),
+            Command::SetAvatar(it) => conversation(&it.cid),
+            Command::SetHistoryVisible(it) => conversation(&it.cid),
+            Command::Dissolve(it) => conversation(&it.cid),
         }
     }
 
@@ -134,6 +152,11 @@ impl Command {
             Command::Rename(it) => Request::Rename(v1::Rename { client_id, ..it }),
             Command::Recall(it) => Request::Recall(v1::Recall { client_id, ..it }),
             Command::Edit(it) => Request::Edit(v1::Edit { client_id, ..it }),
+            Command::SetAvatar(it) => Request::SetAvatar(v1::SetAvatar { client_id, ..it }),
+            Command::SetHistoryVisible(it) => {
+                Request::SetHistoryVisible(v1::SetHistoryVisible { client_id, ..it })
+            }
+            Command::Dissolve(it) => Request::Dissolve(v1::Dissolve { client_id, ..it }),
         }
     }
 
@@ -149,6 +172,9 @@ impl Command {
             Request::Rename(it) => Some(Command::Rename(it)),
             Request::Recall(it) => Some(Command::Recall(it)),
             Request::Edit(it) => Some(Command::Edit(it)),
+            Request::SetAvatar(it) => Some(Command::SetAvatar(it)),
+            Request::SetHistoryVisible(it) => Some(Command::SetHistoryVisible(it)),
+            Request::Dissolve(it) => Some(Command::Dissolve(it)),
             _ => None,
         }
     }
@@ -163,6 +189,19 @@ impl Query {
             Query::Profiles(it) => Request::GetProfiles(it),
             Query::Conversations(it) => Request::GetConversations(it),
             Query::Versions(it) => Request::GetVersions(it),
+            Query::Marks(it) => Request::GetMarks(it),
+            Query::MarkUnread(it) => Request::MarkUnread(it),
+            Query::Hide(it) => Request::Hide(it),
+            Query::ClearHistory(it) => Request::ClearHistory(it),
+        }
+    }
+
+    /// A seq that it names is of this timeline.
+    pub(super) fn fill_in(&mut self, timeline: u64) {
+        match self {
+            Query::Hide(it) => it.timeline = timeline,
+            Query::ClearHistory(it) => it.timeline = timeline,
+            _ => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One conversation as this client knows it: its head kept current by events, and the facts it holds.
 
+mod registers;
+
 use std::collections::BTreeMap;
 
 use anser_model::{AccountId, ConversationId};
@@ -187,13 +189,15 @@ impl Conversation {
             self.doubt_what_is_held();
         }
         self.sure_n = self.sure_n.max(head.n);
-        if let Some(last) = head.last_message.as_ref().filter(|_| keep_facts) {
-            self.hold(last.clone());
-            self.doubt.clear(last.seq, last.seq);
-        }
+        let last = head.last_message.clone().filter(|_| keep_facts);
         self.unread = Unread::from_head(&head);
         self.head = head;
         self.needs_head = false;
+        self.forget_what_is_hidden();
+        if let Some(last) = last {
+            self.doubt.clear(last.seq, last.seq);
+            self.hold(last);
+        }
         true
     }
 
@@ -234,7 +238,8 @@ impl Conversation {
             // Without a bound, the page reaches the newest fact, visible or not, that it knew of.
             last.unwrap_or_default().max(if page.n >= self.head.n { self.head.seq } else { 0 })
         };
-        let floor = self.head.first_visible_seq.max(1);
+        let above_cleared = self.head.cleared_seq + 1;
+        let floor = self.head.first_visible_seq.max(above_cleared);
         let is_recheck = asked.changed_after_n > 0;
         let upwards = asked.after_seq > 0 || asked.from_oldest || is_recheck;
         let (low, high) = match (upwards, page.more) {
@@ -243,6 +248,7 @@ impl Conversation {
             (false, true) => (first.unwrap_or(end + 1), end),
             (false, false) => (floor, end),
         };
+        let low = low.max(above_cleared);
         if !is_recheck {
             self.ranges.insert(low, high);
         }
@@ -266,6 +272,7 @@ impl Conversation {
     pub fn restore_facts(&mut self, facts: impl IntoIterator<Item = v1::Event>, ranges: Ranges) {
         self.facts = facts.into_iter().map(|event| (event.seq, event)).collect();
         self.ranges = ranges;
+        self.forget_what_is_hidden();
         // The head may have moved on by what proves nothing about the facts.
         self.sure_n = self.facts.values().map(|event| event.n).max().unwrap_or(self.sure_n);
     }
@@ -279,6 +286,9 @@ impl Conversation {
         if let Some(Change::Edited(edited)) = &mut event.change {
             // As pages tell it: what the message says is held where it stands, or a recall would miss it here.
             edited.message = None;
+        }
+        if self.is_hidden(event.seq) {
+            return false;
         }
         self.ranges.insert(event.seq, event.seq);
         let known_n = self.facts.get(&event.seq).map(|known| known.n);
@@ -348,12 +358,14 @@ impl Conversation {
     fn begin(&mut self, created: &v1::Created, author: AccountId, own: AccountId) {
         self.head.kind = created.kind;
         self.head.title.clone_from(&created.title);
+        self.head.avatar.clone_from(&created.avatar);
+        self.head.history_visible = created.history_visible && is_group(created.kind());
         self.head.member_count = created.members.len() as u32 + 1;
         if created.kind() == ConversationKind::Direct {
             let other = created.members.iter().copied().find(|&member| member != own.get());
             self.head.peer = if author == own { other.unwrap_or(own.get()) } else { author.get() };
         }
-        if created.kind() == ConversationKind::Group && author == own {
+        if is_group(created.kind()) && author == own {
             self.head.role = Role::Owner.into();
         }
     }
@@ -407,6 +419,13 @@ impl Conversation {
                     }
                 }
             }
+            Some(Change::AvatarSet(set)) => self.head.avatar.clone_from(&set.avatar),
+            Some(Change::HistoryVisibleSet(set)) => self.head.history_visible = set.visible,
+            Some(Change::Dissolved(_)) => self.end(),
+            Some(Change::DeliveredMoved(moved)) => self.move_delivered(moved),
+            Some(Change::UnreadMarked(set)) => self.head.marked_unread = set.marked,
+            Some(Change::MessagesHidden(hidden)) => self.hide(&hidden.ranges),
+            Some(Change::HistoryCleared(cleared)) => self.clear(cleared),
             Some(Change::Created(_)) => {}
             // A kind of a newer server: what it did to the head only a head tells.
             None => self.needs_head = true,
@@ -416,9 +435,12 @@ impl Conversation {
     fn move_mark(&mut self, moved: &v1::MarkMoved, own: AccountId) {
         if moved.member == own.get() {
             self.head.mark = self.head.mark.max(moved.seq);
+            self.head.marked_unread = false;
             self.unread.raise_base(moved.seq, moved.ordinal);
         } else if self.peer() == Some(AccountId(moved.member)) {
             self.head.peer_mark = self.head.peer_mark.max(moved.seq);
+            // What was read has come.
+            self.head.peer_delivered = self.head.peer_delivered.max(moved.seq);
         }
     }
 
@@ -427,10 +449,15 @@ impl Conversation {
         if removed.member == own.get() {
             self.head.role = Role::Unspecified.into();
             self.unread.part();
+            self.head.history_visible = false;
         } else if removed.new_owner == own.get() && removed.new_owner > 0 {
             self.head.role = Role::Owner.into();
         }
     }
+}
+
+fn is_group(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Group | ConversationKind::Channel)
 }
 
 #[cfg(test)]

@@ -81,6 +81,9 @@ impl Session {
         if conversation.needs_head() {
             self.heads_wanted.insert(cid);
         }
+        if !self.config.send_only {
+            self.delivered.note(conversation);
+        }
         if conversation.recheck().is_some() {
             self.rechecks_wanted.insert(cid);
         }
@@ -108,6 +111,9 @@ impl Session {
             };
             self.queries.ask(Asker::Gap(cid), Query::Page(page), turn.now_ms());
         }
+        if applied.head && Conversation::hides(event) {
+            self.persist_forgotten(turn, cid);
+        }
         if applied.facts {
             self.persist_facts(turn, cid, std::slice::from_ref(event));
         }
@@ -132,6 +138,7 @@ impl Session {
     fn keep_head(&mut self, turn: &mut Turn, head: &v1::Head) {
         let Ok(cid) = wire::cid(&head.cid) else { return };
         let keep_facts = self.config.keep == Keep::Everything;
+        let hidden_before = self.conversations.get(&cid).map(Conversation::hidden).unwrap_or_default();
         let taken = match self.conversations.get_mut(&cid) {
             Some(known) => known.take_head(head.clone(), keep_facts),
             None => {
@@ -145,8 +152,14 @@ impl Session {
             return;
         }
         self.heads_wanted.remove(&cid);
+        if let Some(conversation) = self.conversations.get(&cid).filter(|_| !self.config.send_only) {
+            self.delivered.note(conversation);
+        }
         if self.conversations.get(&cid).and_then(Conversation::recheck).is_some() {
             self.rechecks_wanted.insert(cid);
+        }
+        if self.conversations.get(&cid).is_some_and(|now| now.hidden() != hidden_before) {
+            self.persist_forgotten(turn, cid);
         }
         self.profiles.saw(AccountId(head.peer), 1);
         if let Some(last) = &head.last_message {

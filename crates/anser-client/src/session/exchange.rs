@@ -84,6 +84,8 @@ pub enum Answer {
     Members(v1::MemberList),
     /// Profiles.
     Profiles(v1::ProfileList),
+    /// How far members have read.
+    Marks(v1::MarkList),
     /// Heads.
     Conversations(v1::ConversationList),
     /// What a message said before.

@@ -1,4 +1,4 @@
-//! Read marks on their way: only the furthest of a conversation is asked for, one request at a time.
+//! Marks on their way, read or delivered: only the furthest of a conversation is asked for, one request at a time.
 
 use std::collections::BTreeMap;
 
@@ -32,24 +32,24 @@ struct Mark {
     refusals: u32,
 }
 
-/// Read marks on their way.
+/// Marks of one kind on their way.
 #[derive(Debug, Default)]
 pub struct Marks(BTreeMap<Lane, Mark>);
 
 impl Marks {
     /// Somebody wants the mark at `seq`. False when too much is waiting.
-    pub fn want(&mut self, lane: Lane, target: v1::Target, seq: u64, ticket: Ticket) -> bool {
+    pub fn want(&mut self, lane: Lane, target: v1::Target, seq: u64, ticket: Option<Ticket>) -> bool {
         if self.0.len() >= MARKS_WAITING && !self.0.contains_key(&lane) {
             return false;
         }
         let fresh = Mark { target, in_flight: None, waiting: None, not_before_ms: 0, refusals: 0 };
         let mark = self.0.entry(lane).or_insert(fresh);
         let step = mark.waiting.get_or_insert(Step { seq, tickets: Vec::new() });
-        if step.tickets.len() >= ASKERS_PER_MARK {
+        if ticket.is_some() && step.tickets.len() >= ASKERS_PER_MARK {
             return false;
         }
         step.seq = step.seq.max(seq);
-        step.tickets.push(ticket);
+        step.tickets.extend(ticket);
         true
     }
 
@@ -73,14 +73,14 @@ impl Marks {
         waiting.map(|mark| mark.not_before_ms).min()
     }
 
-    /// A due mark is sent: what to ask for.
-    pub fn start(&mut self, lane: Lane, timeline: u64, now_ms: u64) -> Option<v1::ReadUpTo> {
+    /// A due mark is sent: where, and up to which seq.
+    pub fn start(&mut self, lane: Lane, now_ms: u64) -> Option<(v1::Target, u64)> {
         let mark = self.0.get_mut(&lane)?;
         let step = mark.waiting.take()?;
         let seq = step.seq;
         mark.in_flight = Some(step);
         mark.not_before_ms = now_ms.saturating_add(MARK_INTERVAL_MS);
-        Some(v1::ReadUpTo { r#in: Some(mark.target.clone()), seq, timeline })
+        Some((mark.target.clone(), seq))
     }
 
     /// The answer of a mark in flight came: who waits for it.
@@ -165,14 +165,14 @@ mod tests {
     fn marks_are_merged_and_spaced() {
         let mut marks = Marks::default();
         let target = v1::Target::peer(AccountId(9));
-        assert!(marks.want(LANE, target.clone(), 5, 1) && marks.want(LANE, target.clone(), 3, 2));
+        assert!(marks.want(LANE, target.clone(), 5, Some(1)) && marks.want(LANE, target.clone(), 3, Some(2)));
         assert_eq!(marks.due(0), [LANE]);
-        assert_eq!(marks.start(LANE, 1, 0).unwrap().seq, 5);
-        marks.want(LANE, target, 8, 3);
+        assert_eq!(marks.start(LANE, 0).unwrap().1, 5);
+        marks.want(LANE, target, 8, Some(3));
         assert_eq!((marks.due(0), marks.furthest(LANE)), (vec![], 8));
         assert_eq!(marks.finish(LANE), [1, 2]);
         assert_eq!((marks.due(MARK_INTERVAL_MS - 1), marks.due(MARK_INTERVAL_MS)), (vec![], vec![LANE]));
-        marks.start(LANE, 1, MARK_INTERVAL_MS);
+        marks.start(LANE, MARK_INTERVAL_MS);
         marks.lose_answers();
         assert_eq!(marks.next_due_ms(), Some(2 * MARK_INTERVAL_MS));
         marks.settle_lanes(AccountId(1));

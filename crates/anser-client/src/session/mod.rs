@@ -12,6 +12,7 @@
 pub mod command;
 pub mod conversation;
 pub mod cursor;
+pub mod delivered;
 pub mod doubt;
 pub mod entropy;
 pub mod exchange;
@@ -40,6 +41,7 @@ pub use outbox::{Entry, EntryState};
 
 use crate::store::{Change, Saved, SavedEntry};
 use cursor::{MergedCursor, SlotSet};
+use delivered::Delivered;
 use entropy::Entropy;
 use link::{Link, Phase};
 use marks::Marks;
@@ -98,6 +100,8 @@ pub struct Session {
     resync_not_before_ms: u64,
     outbox: Outbox,
     marks: Marks,
+    /// How far messages have come, for those who wait to be told.
+    delivered: Delivered,
     queries: Queries,
     conversations: BTreeMap<ConversationId, Conversation>,
     heads_wanted: BTreeSet<ConversationId>,
@@ -123,6 +127,7 @@ enum Asked {
     Sync(SlotSet),
     Command(u64),
     Mark(Lane),
+    Delivered(Lane),
     Query(Asking),
 }
 
@@ -171,6 +176,7 @@ impl Session {
             resync_not_before_ms: 0,
             outbox: Outbox::default(),
             marks: Marks::default(),
+            delivered: Delivered::default(),
             queries: Queries::default(),
             conversations: BTreeMap::new(),
             heads_wanted: BTreeSet::new(),
@@ -211,6 +217,7 @@ impl Session {
         let waiting = [
             self.outbox.next_due_ms(),
             self.marks.next_due_ms(),
+            self.delivered.marks.next_due_ms(),
             self.queries.next_due_ms(),
             (!self.resync.is_empty() && !self.sync_is_in_flight()).then_some(self.resync_not_before_ms),
         ];
@@ -246,6 +253,7 @@ impl Session {
     /// Whether nothing waits for an answer: no request is under way, no mark or question is to be sent.
     pub fn is_idle(&self) -> bool {
         let nothing_waits = self.marks.next_due_ms().is_none() && self.queries.next_due_ms().is_none();
+        let nothing_waits = nothing_waits && self.delivered.marks.next_due_ms().is_none();
         let nothing_waits = nothing_waits && self.heads_wanted.is_empty() && self.rechecks_wanted.is_empty();
         self.in_flight.is_empty() && nothing_waits
     }
@@ -314,6 +322,10 @@ impl Session {
                 conversation.restore_facts(facts, ranges);
             }
         }
+        // Whoever waits for it may not have been told before the end.
+        for conversation in self.conversations.values().filter(|_| !self.config.send_only) {
+            self.delivered.note(conversation);
+        }
         self.profiles.learn(saved.profiles);
         for entry in saved.outbox {
             let own = self.account;
@@ -336,7 +348,10 @@ impl Session {
         let refused = match intent {
             Intent::Command(command) => self.enqueue(turn, command, Some(ticket)).err(),
             Intent::ReadUpTo { target, seq } => self.want_mark(ticket, target, seq).err(),
-            Intent::Query(query) => self.queries.ask_for_application(ticket, query, turn.now_ms()).err(),
+            Intent::Query(mut query) => {
+                query.fill_in(self.cursor.timeline().get());
+                self.queries.ask_for_application(ticket, query, turn.now_ms()).err()
+            }
             Intent::Retry(id) => self.retry(turn, ticket, id).err(),
             Intent::Discard(id) => {
                 let discarded = self.discard(turn, id).map(|()| Answer::Done);
@@ -376,7 +391,7 @@ impl Session {
 
     fn want_mark(&mut self, ticket: Ticket, target: v1::Target, seq: u64) -> Result<(), Failure> {
         let lane = Lane::of_target(Some(&target), self.account).ok_or(Failure::NoTarget)?;
-        self.marks.want(lane, target, seq, ticket).then_some(()).ok_or(Failure::Full)
+        self.marks.want(lane, target, seq, Some(ticket)).then_some(()).ok_or(Failure::Full)
     }
 
     fn failed_send(&self, id: ClientId) -> Result<&Entry, Failure> {
@@ -448,6 +463,16 @@ impl Session {
         let events = events.iter().filter_map(|event| conversation.fact(event.seq)).chain(rewritten).cloned();
         let (events, ranges) = (events.collect(), conversation.sure_ranges());
         self.persist(turn, Change::Facts { cid, events, ranges });
+    }
+
+    /// Its owner has hidden or cleared something: no copy of it stays.
+    fn persist_forgotten(&self, turn: &mut Turn, cid: ConversationId) {
+        if let Some(conversation) =
+            self.conversations.get(&cid).filter(|_| self.config.save == Keep::Everything)
+        {
+            self.persist(turn, Change::Forgotten { cid, seqs: conversation.hidden() });
+            self.persist_facts(turn, cid, &[]);
+        }
     }
 
     fn persist_entry(&mut self, turn: &mut Turn, order: u64) {

@@ -149,8 +149,18 @@ impl Session {
             if !self.has_room() {
                 return;
             }
-            if let Some(read) = self.marks.start(lane, timeline, turn.now_ms()) {
+            if let Some((target, seq)) = self.marks.start(lane, turn.now_ms()) {
+                let read = v1::ReadUpTo { r#in: Some(target), seq, timeline };
                 self.request(turn, link, Asked::Mark(lane), Request::ReadUpTo(read));
+            }
+        }
+        for lane in self.delivered.marks.due(turn.now_ms()) {
+            if !self.has_room() {
+                return;
+            }
+            if let Some((target, seq)) = self.delivered.marks.start(lane, turn.now_ms()) {
+                let delivered = v1::DeliveredUpTo { r#in: Some(target), seq, timeline };
+                self.request(turn, link, Asked::Delivered(lane), Request::DeliveredUpTo(delivered));
             }
         }
     }

@@ -107,7 +107,7 @@ impl Store for FileStore {
 
     fn apply(&mut self, change: Change) {
         match &change {
-            Change::Facts { .. } => return,
+            Change::Facts { .. } | Change::Forgotten { .. } => return,
             Change::OutboxPut(_) | Change::OutboxRemoved(_) => self.outbox_changed = true,
             _ => self.state_changed = true,
         }

@@ -78,6 +78,11 @@ impl Store for MemoryStore {
                 self.heads.insert(head.cid.clone(), *head);
             }
             Change::Facts { cid, events, ranges } => self.take_facts(cid, events, ranges),
+            Change::Forgotten { cid, seqs } => {
+                if let Some((held, _)) = self.facts.get_mut(&cid) {
+                    held.retain(|&seq, _| !seqs.contains(seq));
+                }
+            }
             Change::Profiles(profiles) => {
                 self.profiles.extend(profiles.into_iter().map(|profile| (profile.account, profile)));
             }

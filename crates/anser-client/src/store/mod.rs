@@ -84,6 +84,13 @@ pub enum Change {
         /// Everything that is held.
         ranges: Ranges,
     },
+    /// Facts that the person has hidden or cleared: nothing is kept of them.
+    Forgotten {
+        /// Of which conversation.
+        cid: ConversationId,
+        /// Which, as far as they were kept.
+        seqs: Ranges,
+    },
     /// Newer profiles.
     Profiles(Vec<v1::Profile>),
     /// A command without an answer; replaces what its client id named.

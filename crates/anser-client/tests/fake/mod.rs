@@ -1,7 +1,9 @@
 //! A server of one account, and a network, for the session machine to run against.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::collections::{BTreeMap, VecDeque};
+mod registers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anser_client::session::{Answer, Failure};
 use anser_client::session::{Input, LinkId, Now, Output, Session, Ticket, Update};
@@ -37,6 +39,12 @@ pub struct Log {
     pub said: Vec<String>,
     pub mark: u64,
     pub peer_mark: u64,
+    /// How far the own devices have said that messages have come.
+    pub delivered: u64,
+    pub peer_delivered: u64,
+    pub cleared: u64,
+    pub hidden: BTreeSet<u64>,
+    pub marked_unread: bool,
     pub n: u64,
 }
 
@@ -47,6 +55,11 @@ impl Log {
 
     pub fn ordinal(&self, seq: u64) -> u64 {
         if seq == 0 { 0 } else { self.facts[seq as usize - 1].ordinal }
+    }
+
+    /// Whether a page gives what is there.
+    pub fn gives(&self, seq: u64) -> bool {
+        seq > self.cleared && !self.hidden.contains(&seq)
     }
 }
 
@@ -113,6 +126,9 @@ impl Server {
             return None;
         }
         *mark = seq;
+        if member == OWN {
+            log.marked_unread = false;
+        }
         let change = Change::MarkMoved(v1::MarkMoved { member: member.get(), seq, ordinal });
         let event = v1::Event { ordinal, ..self.fact(peer, member, change) };
         self.push(&event);
@@ -192,7 +208,8 @@ impl Server {
     pub fn unread(&self, peer: AccountId) -> Unread {
         let log = &self.logs[&peer];
         let mut unread = Unread::default();
-        unread.raise_base(Seq(log.mark), Ordinal(log.ordinal(log.mark)));
+        let base = log.mark.max(log.cleared);
+        unread.raise_base(Seq(base), Ordinal(log.ordinal(base)));
         for fact in &log.facts {
             if let Some(Change::Message(message)) = &fact.change
                 && fact.author == OWN.get()
@@ -215,7 +232,12 @@ impl Server {
             peer: peer.get(),
             seq: log.seq(),
             ordinal,
-            last_message: log.facts.iter().rfind(|it| matches!(it.change, Some(Change::Message(_)))).cloned(),
+            last_message: log
+                .facts
+                .iter()
+                .rfind(|it| matches!(it.change, Some(Change::Message(_))))
+                .filter(|it| log.gives(it.seq))
+                .cloned(),
             role: v1::Role::Member.into(),
             mark: log.mark,
             base_seq: unread.base().0,
@@ -227,6 +249,10 @@ impl Server {
             member_count: 2,
             at_ms: log.facts.last().map_or(0, |fact| fact.at_ms),
             first_visible_seq: 1,
+            peer_delivered: log.peer_delivered.max(log.peer_mark),
+            marked_unread: log.marked_unread,
+            cleared_seq: log.cleared,
+            hidden: Self::runs(log.hidden.iter().copied().filter(|&seq| seq > log.cleared)),
             ..v1::Head::default()
         }
     }
@@ -242,6 +268,10 @@ impl Server {
             }
             Request::Send(send) => self.send(send),
             Request::ReadUpTo(read) => self.read_up_to(read),
+            request @ (Request::DeliveredUpTo(_)
+            | Request::MarkUnread(_)
+            | Request::Hide(_)
+            | Request::ClearHistory(_)) => self.take_register(request),
             Request::GetPage(asked) => self.page(&asked),
             Request::GetProfiles(_) => Answered::ProfileList(v1::ProfileList::default()),
             Request::GetConversations(asked) => {
@@ -339,7 +369,9 @@ impl Server {
     fn page(&mut self, asked: &v1::GetPage) -> Answered {
         let peer = self.peer_of(asked.r#in.clone());
         let end = if asked.before_seq == 0 { u64::MAX } else { asked.before_seq };
-        let all = self.logs[&peer].facts.iter().filter(|fact| fact.seq > asked.after_seq && fact.seq < end);
+        let log = &self.logs[&peer];
+        let all = log.facts.iter().filter(|fact| log.gives(fact.seq));
+        let all = all.filter(|fact| fact.seq > asked.after_seq && fact.seq < end);
         let mut events = all.cloned().collect::<Vec<_>>();
         let more = events.len() > asked.limit as usize;
         if asked.after_seq > 0 || asked.changed_after_n > 0 {

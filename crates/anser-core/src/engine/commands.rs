@@ -396,5 +396,14 @@ pub(super) fn day_of(client_id: ClientId) -> u32 {
 }
 
 fn needs_client_id(intent: &Intent) -> bool {
-    !matches!(intent, Intent::ReadUpTo { .. } | Intent::Enter(_) | Intent::RaiseCredentials { .. })
+    !matches!(
+        intent,
+        Intent::ReadUpTo { .. }
+            | Intent::DeliveredUpTo { .. }
+            | Intent::MarkUnread(_)
+            | Intent::Hide { .. }
+            | Intent::ClearHistory { .. }
+            | Intent::Enter(_)
+            | Intent::RaiseCredentials { .. }
+    )
 }

@@ -189,6 +189,13 @@ pub enum Query {
         /// Of which message.
         seq: Seq,
     },
+    /// How far its members have read.
+    Marks {
+        /// Who asks.
+        account: AccountId,
+        /// Of which conversation.
+        cid: ConversationId,
+    },
     /// What changed for an account in this slot after an n.
     Changes {
         /// Whose conversations.
@@ -335,6 +342,8 @@ pub enum Answer {
     Members(Members),
     /// What a message said before.
     Versions(Versions),
+    /// How far the members have read.
+    Marks(Marks),
     /// Heads of what changed; everything through `n` is in them.
     Heads {
         /// Which slot.
@@ -408,6 +417,30 @@ pub struct Members {
     pub members: Vec<(AccountId, Role, UnixMillis)>,
 }
 
+/// How far the members of a conversation have read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// Which conversation.
+    pub cid: ConversationId,
+    /// Present members.
+    pub marks: Vec<MemberMark>,
+    /// Which slot.
+    pub slot: Slot,
+    /// The newest n taken into account.
+    pub n: N,
+}
+
+/// How far one member has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberMark {
+    /// Who.
+    pub account: AccountId,
+    /// Up to which seq; 0: nothing.
+    pub seq: Seq,
+    /// By which fact its membership began.
+    pub joined: Seq,
+}
+
 /// What the home of an account keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HomeView {
@@ -463,6 +496,7 @@ impl Work {
                 Query::Page { cid, .. }
                 | Query::Members { cid, .. }
                 | Query::Versions { cid, .. }
+                | Query::Marks { cid, .. }
                 | Query::Head { cid, .. }
                 | Query::Home { cid },
             ) => Some(*cid),

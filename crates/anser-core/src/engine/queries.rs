@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anser_model::limits::PAGE_MESSAGES;
-use anser_model::{AccountId, ConversationId, N, Refusal, Seq, Version, planted};
+use anser_model::{AccountId, ConversationId, ConversationKind, N, Refusal, Role, Seq, Version, planted};
 
 use super::commands::{Attempt, Need};
 use super::messages::{
-    Answer, Effect, Fetch, Fetched, HomeView, Members, Page, Query, ReplyTo, Versions, Wanted, Work,
+    Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo, Versions,
+    Wanted, Work,
 };
 use super::{FetchFor, SlotEngine};
 use crate::conversation::{Conversation, Head};
@@ -33,7 +34,9 @@ pub fn authorize(
     high: Seq,
 ) -> Result<Vec<(Seq, Seq)>, Refusal> {
     let member = conversation.members.get(&account).ok_or(Refusal::NotFound)?;
-    Ok(member.intervals.clip(low, high.min(conversation.shared.head)))
+    let visible = member.intervals.clip(low.max(member.cleared.next()), high.min(conversation.shared.head));
+    // What one has hidden or cleared one is not given any more.
+    Ok(if planted!(HiddenInPages) { visible } else { member.hidden.cut_out_of(visible) })
 }
 
 /// Cuts ascending ranges to `limit` seqs, at the newest end or at the oldest. Says whether it cut.
@@ -101,6 +104,8 @@ impl SlotEngine {
             Query::Members { account, .. } => {
                 require_member(&cached.state, *account).map(|_| Answer::Members(members(&cached.state)))
             }
+            Query::Marks { account, .. } => marks(&cached.state, *account)
+                .map(|marks| Answer::Marks(Marks { cid, marks, slot: self.config.slot, n: self.newest })),
             Query::Head { account, .. } => match cached.state.head_for(*account) {
                 Some(head) => Ok(Answer::Heads { slot: self.config.slot, n: self.newest, heads: vec![head] }),
                 None => Err(Refusal::NotFound),
@@ -285,6 +290,20 @@ fn members(conversation: &Conversation) -> Members {
         })
         .collect();
     Members { cid: conversation.shared.cid, members }
+}
+
+/// How far the members of a conversation have read, for those who may know.
+fn marks(conversation: &Conversation, account: AccountId) -> Result<Vec<MemberMark>, Refusal> {
+    let asker = require_member(conversation, account)?;
+    let is_channel = conversation.shared.kind == Some(ConversationKind::Channel);
+    if is_channel && asker.role < Role::Admin && !planted!(ChannelTellsMarks) {
+        return Err(Refusal::NotAllowed("admins and the owner are told who has read what in a channel"));
+    }
+    let mark = |&account: &AccountId| {
+        let member = &conversation.members[&account];
+        MemberMark { account, seq: member.mark, joined: member.joined_seq }
+    };
+    Ok(conversation.roster().iter().map(mark).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Facts of every kind and release, written and read back.
 
-use anser_model::{Rewrite, Rewritten};
+use anser_model::{Rewrite, Rewritten, SeqRanges};
 
 use super::*;
 
@@ -14,7 +14,30 @@ fn one_of_each() -> Vec<Change> {
     all.push(Change::Edited { seq: Seq(11), to_all: true, stands: Some(Box::new(edited)) });
     all.push(Change::Edited { seq: Seq(11), to_all: false, stands: None });
     all.push(Change::MessageSent(Message { kind: "text".into(), forwarded: true, ..Message::default() }));
+    all.extend(registers_and_settings());
     all
+}
+
+fn registers_and_settings() -> Vec<Change> {
+    let member = AccountId(2);
+    let ranges = SeqRanges::gather(&[(Seq(2), Seq(2)), (Seq(5), Seq(300))]);
+    vec![
+        Change::Dissolved,
+        Change::AvatarSet { avatar: "a9-_".into() },
+        Change::HistoryVisibleSet { visible: false },
+        Change::DeliveredUpTo { member, seq: Seq(8) },
+        Change::UnreadMarked { member, marked: true },
+        Change::UnreadMarked { member, marked: false },
+        Change::MessagesHidden { member, ranges },
+        Change::HistoryCleared { member, seq: Seq(8), ordinal: Ordinal(5) },
+        Change::Created {
+            kind: ConversationKind::Channel,
+            title: "公告".into(),
+            members: vec![AccountId(3)],
+            history_visible: false,
+            avatar: "https://a.example/b.png".into(),
+        },
+    ]
 }
 
 fn one_of_each_of_version_1() -> Vec<Change> {
@@ -24,6 +47,7 @@ fn one_of_each_of_version_1() -> Vec<Change> {
             title: "读书会 📚".into(),
             members: vec![AccountId(2), AccountId(u64::MAX)],
             history_visible: true,
+            avatar: String::new(),
         },
         Change::MessageSent(Message {
             kind: "text".into(),
@@ -99,8 +123,10 @@ fn facts_of_every_release_stay_readable() {
     let recall = vec![hex(&fact_of(later[0].clone())), hex(stands)];
     check(recall, include_str!("../../tests/golden/facts_recall.hex"));
     let Change::Edited { stands: Some(stands), .. } = &later[1] else { panic!("the second of them") };
-    let edits = later[1..].iter().map(|change| hex(&fact_of(change.clone()))).chain([hex(stands)]);
+    let edits = later[1..4].iter().map(|change| hex(&fact_of(change.clone()))).chain([hex(stands)]);
     check(edits.collect(), include_str!("../../tests/golden/facts_edit.hex"));
+    let later = registers_and_settings().into_iter().map(|change| hex(&fact_of(change)));
+    check(later.collect(), include_str!("../../tests/golden/facts_registers.hex"));
 }
 
 #[test]
@@ -181,4 +207,18 @@ fn a_payload_splits_into_what_was_pushed() {
     assert_eq!(split_facts(&payload.clone().into()), Ok(facts));
     payload.pop();
     assert!(split_facts(&payload.into()).is_err());
+}
+
+#[test]
+fn hidden_runs_that_no_writer_makes_are_impossible() {
+    for flat in [&[][..], &[1], &[0, 1], &[3, 2], &[1, 2, 3, 4], &[5, 6, 1, 2], &[1, u64::MAX]] {
+        let hidden = registers::MessagesHiddenSchema::of(2, flat);
+        let schema = FactSchema {
+            cid: Bytes::from_static(&[7; 16]),
+            change: Some(ChangeSchema::MessagesHidden(hidden)),
+            ..FactSchema::default()
+        };
+        let read = decode_fact(&schema.encode_to_vec().into());
+        assert_eq!(read, Err(StorageError::Impossible("list of hidden runs")), "{flat:?}");
+    }
 }

@@ -40,7 +40,13 @@ impl Scene {
         let client_id = scene.mint();
         scene.cid = ConversationId::created(OWNER, client_id);
         let members = vec![ADMIN, MEMBER, OTHER];
-        let create = Intent::CreateGroup { title: "g".into(), members, history_visible: false };
+        let create = Intent::CreateGroup {
+            title: "g".into(),
+            members,
+            history_visible: false,
+            channel: false,
+            avatar: String::new(),
+        };
         scene.with_id(OWNER, client_id, create).expect("anybody makes a group");
         scene.done(OWNER, Intent::SetRole { member: ADMIN, role: Role::Admin });
         scene

@@ -10,7 +10,8 @@ use anser_core::rows::{conversation_row, member_from, member_row, shared_from};
 use anser_core::storage::{decode_fact, encode_fact, encode_slot_fact, push_fact, split_facts};
 use anser_edge::convert::{Wanted, wanted};
 use anser_model::limits::{
-    FRAME_BYTES, MEMBERS_PER_COMMAND, MESSAGE_BODY_BYTES, MESSAGE_TEXT_BYTES, TITLE_BYTES,
+    AVATAR_BYTES, FRAME_BYTES, HIDDEN_RANGES_PER_COMMAND, MEMBERS_PER_COMMAND, MESSAGE_BODY_BYTES,
+    MESSAGE_TEXT_BYTES, TITLE_BYTES,
 };
 use anser_model::{AccountId, Actor, ClientId, ConversationId, DeviceId, Fact, Intent, N, Slot};
 use anser_proto::{Encoding, bodies, decode_client, decode_server, encode_client, encode_server, wire};
@@ -154,13 +155,20 @@ fn request(input: &[u8]) -> Result<bool, String> {
                 && message.body.len() <= MESSAGE_BODY_BYTES
                 && message.reply_to.is_none_or(|seq| seq.0 > 0)
         }
-        Intent::CreateGroup { title, members, .. } => {
-            title.len() <= TITLE_BYTES && members.len() <= MEMBERS_PER_COMMAND
+        Intent::CreateGroup { title, members, avatar, .. } => {
+            title.len() <= TITLE_BYTES && members.len() <= MEMBERS_PER_COMMAND && avatar.len() <= AVATAR_BYTES
         }
+        Intent::SetAvatar(avatar) => avatar.len() <= AVATAR_BYTES,
+        Intent::Hide { ranges, .. } => !ranges.is_empty() && ranges.len() <= HIDDEN_RANGES_PER_COMMAND,
         Intent::AddMembers(members) => members.len() <= MEMBERS_PER_COMMAND,
         Intent::Rename(title) => title.len() <= TITLE_BYTES,
         Intent::Recall { .. }
         | Intent::ReadUpTo { .. }
+        | Intent::DeliveredUpTo { .. }
+        | Intent::MarkUnread(_)
+        | Intent::ClearHistory { .. }
+        | Intent::SetHistoryVisible(_)
+        | Intent::Dissolve
         | Intent::RemoveMember(_)
         | Intent::Leave
         | Intent::SetRole { .. } => true,

@@ -4,6 +4,7 @@
 //! is refused and with what, on the changes that it makes, on who is told, and on what everybody may
 //! know then. A case that fails is shrunk to the commands that it takes.
 
+mod own;
 mod rules;
 mod script;
 mod world;

@@ -9,6 +9,7 @@ use anser_model::{
     Rewritten, Role, Seq, Timeline, UnixMillis,
 };
 
+use super::own;
 use crate::plain::{Plain, PlainConversation};
 
 /// What must become of a command.
@@ -51,7 +52,8 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
     let actor = command.actor.account;
     let conversation = plain.conversation(command.cid).filter(|known| known.kind().is_some());
     let standing = standing(conversation, actor);
-    let is_group = conversation.is_some_and(|known| known.kind() == Some(ConversationKind::Group));
+    let is = |kind| conversation.is_some_and(|known| known.kind() == Some(kind));
+    let is_group = is(ConversationKind::Group) || is(ConversationKind::Channel);
     let stranger = (standing == Standing::Stranger, Refusal::NotFound);
     let former = (standing == Standing::Former, Refusal::NoLongerMember);
     let no_group = (!is_group, Refusal::WrongKind(WHY));
@@ -68,6 +70,9 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
             let unseen = message.reply_to.is_some() && !plain.may_see(command.cid, actor, replied);
             let no_reply = (unseen, Refusal::NothingToReplyTo(replied));
             match conversation {
+                Some(_) if is(ConversationKind::Channel) => {
+                    vec![stranger, former, below(Role::Admin), no_reply]
+                }
                 Some(_) => vec![stranger, former, to_all, no_reply],
                 None => vec![(command.peer.is_none(), Refusal::NotFound), to_all, no_reply],
             }
@@ -93,7 +98,7 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
             let sent = message_seen(plain, command, *seq);
             let any = is_group && matches!(standing, Standing::Present(has) if has >= Role::Admin);
             let age_ms = sent.as_ref().map_or(0, |fact| at.0 - fact.at.0);
-            let is = |rule: fn(&ConversationFact, AccountId) -> bool| {
+            let holds = |rule: fn(&ConversationFact, AccountId) -> bool| {
                 sent.as_ref().is_some_and(|fact| rule(fact, actor))
             };
             vec![
@@ -101,11 +106,21 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
                 stranger,
                 former,
                 (sent.is_none(), Refusal::NotFound),
-                (!any && is(|fact, actor| fact.author != actor), Refusal::NotAllowed(WHY)),
-                (is(|fact, _| fact.is_recalled()), Refusal::NotAllowed(WHY)),
+                (!any && holds(|fact, actor| fact.author != actor), Refusal::NotAllowed(WHY)),
+                (holds(|fact, _| fact.is_recalled()), Refusal::NotAllowed(WHY)),
                 (!any && age_ms > RECALL_WINDOW_MS, Refusal::RecallTooLate { age_ms }),
             ]
         }
+        Intent::DeliveredUpTo { .. }
+        | Intent::MarkUnread(_)
+        | Intent::Hide { .. }
+        | Intent::ClearHistory { .. } => {
+            own::refusals(conversation, command, timeline, newest_seen(conversation, actor))
+        }
+        Intent::SetAvatar(_) | Intent::SetHistoryVisible(_) => {
+            vec![stranger, former, no_group, below(Role::Admin)]
+        }
+        Intent::Dissolve => vec![stranger, former, no_group, below(Role::Owner)],
         Intent::ReadUpTo { seq, timeline: theirs } => {
             let newest = newest_seen(conversation, actor);
             let beyond = Refusal::BeyondHead { asked: seq.0, head: newest.0 };
@@ -175,8 +190,16 @@ fn changes(plain: &Plain, command: &Command, at: UnixMillis) -> Vec<Change> {
             let mark = Change::ReadUpTo { member: actor, seq: *seq, ordinal: known.ordinal_at(*seq) };
             if passes { vec![mark] } else { Vec::new() }
         }
-        Intent::CreateGroup { title, members, history_visible } => vec![Change::Created {
-            kind: ConversationKind::Group,
+        Intent::DeliveredUpTo { .. }
+        | Intent::MarkUnread(_)
+        | Intent::Hide { .. }
+        | Intent::ClearHistory { .. } => own::changes(conversation.expect("a stranger is refused"), command),
+        Intent::SetAvatar(avatar) => vec![Change::AvatarSet { avatar: avatar.clone() }],
+        Intent::SetHistoryVisible(visible) => vec![Change::HistoryVisibleSet { visible: *visible }],
+        Intent::Dissolve => vec![Change::Dissolved],
+        Intent::CreateGroup { title, members, history_visible, channel, avatar } => vec![Change::Created {
+            kind: if *channel { ConversationKind::Channel } else { ConversationKind::Group },
+            avatar: avatar.clone(),
             title: title.clone(),
             members: once_each(members.iter().copied().filter(|&member| member != actor)),
             history_visible: *history_visible,
@@ -235,7 +258,8 @@ fn first_message(actor: AccountId, peer: AccountId, message: &Message) -> Vec<Ch
     } else {
         (ConversationKind::Direct, vec![peer])
     };
-    let created = Change::Created { kind, title: String::new(), members, history_visible: true };
+    let (title, avatar) = (String::new(), String::new());
+    let created = Change::Created { kind, title, members, history_visible: true, avatar };
     vec![created, Change::MessageSent(message.clone())]
 }
 
@@ -321,6 +345,7 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::AlreadyMember => "already member",
         Refusal::NoSuchMember(_) => "no such member",
         Refusal::TooManyMembers { .. } => "too many members",
+        Refusal::TooManyHidden { .. } => "too many hidden",
         Refusal::BeyondHead { .. } => "beyond head",
         Refusal::ForeignTimeline => "foreign timeline",
         Refusal::WrongKind(_) => "wrong kind",

@@ -5,7 +5,7 @@ use std::fmt;
 use anser_model::limits::{DAY_MS, GROUP_MEMBERS};
 use anser_model::{
     AccountId, Actor, ClientId, Command, ConversationId, ConversationKind, DeviceId, Intent, KickReason,
-    Message, Role, Seq, Slot, Timeline, UnixMillis,
+    Message, Role, Seq, SeqRanges, Slot, Timeline, UnixMillis,
 };
 
 use crate::chance::Chance;
@@ -21,6 +21,11 @@ const STEPS: u64 = 70;
 const TALKATIVE_STEPS: u64 = 170;
 const CROWDED_STEPS: u64 = 24;
 const DAWN: UnixMillis = UnixMillis(1_800_000_000_000);
+
+/// Whether groups and channels are meant.
+fn has_title(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Group | ConversationKind::Channel)
+}
 
 /// A command at its time, and what the people call the place.
 #[derive(Debug, Clone)]
@@ -50,10 +55,18 @@ impl fmt::Display for Step {
                 let all = if message.mention_all { ", to everybody" } else { "" };
                 write!(f, "{actor} edits {seq} of timeline {timeline} in {place}, {}{all}", message.kind)
             }
-            Intent::CreateGroup { members, history_visible, .. } => {
+            Intent::CreateGroup { members, history_visible, channel, .. } => {
                 let past = if *history_visible { "visible" } else { "hidden" };
-                write!(f, "{actor} makes {place} with {}, history {past}", Names(members))
+                let channel = if *channel { ", a channel" } else { "" };
+                write!(f, "{actor} makes {place} with {}, history {past}{channel}", Names(members))
             }
+            Intent::DeliveredUpTo { seq, .. } => write!(f, "to {actor} {place} has come up to seq {seq}"),
+            Intent::MarkUnread(marked) => write!(f, "{actor} marks {place} as unread: {marked}"),
+            Intent::Hide { ranges, .. } => write!(f, "{actor} hides {:?} of {place}", ranges.parts()),
+            Intent::ClearHistory { seq, .. } => write!(f, "{actor} clears {place} up to seq {seq}"),
+            Intent::SetAvatar(avatar) => write!(f, "{actor} gives {place} the picture {avatar:?}"),
+            Intent::SetHistoryVisible(visible) => write!(f, "{actor} shows the past of {place}: {visible}"),
+            Intent::Dissolve => write!(f, "{actor} dissolves {place}"),
             Intent::AddMembers(members) => write!(f, "{actor} adds {} to {place}", Names(members)),
             Intent::RemoveMember(member) => write!(f, "{actor} removes {member} from {place}"),
             Intent::Leave => write!(f, "{actor} leaves {place}"),
@@ -139,10 +152,11 @@ impl Script {
             _ => {
                 let place = self.pick().clone();
                 let known = plain.conversation(place.cid);
-                let seek = known.filter(|known| known.kind() == Some(ConversationKind::Group));
+                let seek = known.filter(|known| known.kind().is_some_and(has_title));
                 let actor = self.one_who_is_in(known, actor);
                 match self.chance.below(100) {
                     _ if talkative && self.chance.happens(4, 5) => self.say(actor, place),
+                    _ if self.chance.happens(1, 5) => self.decide_for_oneself(actor, place, known),
                     0..20 => self.read(actor, place, known),
                     20..30 => self.recall(actor, place, known),
                     30..42 => self.edit(actor, place, known),
@@ -151,10 +165,7 @@ impl Script {
                     57..68 => self.remove(actor, place, known),
                     68..75 => self.step(actor, place, None, Intent::Leave),
                     75..92 => self.role(actor, place, known),
-                    _ => {
-                        let title = format!("title {}", self.minted);
-                        self.step(actor, place, None, Intent::Rename(title))
-                    }
+                    _ => self.set(actor, place),
                 }
             }
         };
@@ -203,8 +214,16 @@ impl Script {
     }
 
     fn step(&mut self, account: AccountId, place: Place, peer: Option<AccountId>, intent: Intent) -> Step {
-        let is_register =
-            matches!(intent, Intent::ReadUpTo { .. } | Intent::Enter(_) | Intent::RaiseCredentials { .. });
+        let is_register = matches!(
+            intent,
+            Intent::ReadUpTo { .. }
+                | Intent::DeliveredUpTo { .. }
+                | Intent::MarkUnread(_)
+                | Intent::Hide { .. }
+                | Intent::ClearHistory { .. }
+                | Intent::Enter(_)
+                | Intent::RaiseCredentials { .. }
+        );
         let client_id = if is_register { None } else { Some(self.client_id()) };
         let actor = Actor { account, device: DeviceId(account.0), profile_version: 1 };
         let command = Command { actor, cid: place.cid, peer, client_id, intent };
@@ -223,7 +242,10 @@ impl Script {
         let place = Place { cid, name: format!("group {}", self.groups), peers: None };
         self.places.push(place.clone());
         let history_visible = self.chance.happens(1, 2);
-        let intent = Intent::CreateGroup { title: place.name.clone(), members, history_visible };
+        let channel = self.chance.happens(1, 5);
+        let avatar = if self.chance.happens(1, 4) { "picture".into() } else { String::new() };
+        let title = place.name.clone();
+        let intent = Intent::CreateGroup { title, members, history_visible, channel, avatar };
         let mut step = self.step(actor, place, None, intent);
         step.command.client_id = Some(client_id);
         step
@@ -321,6 +343,47 @@ impl Script {
         };
         let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
         self.step(actor, place, None, Intent::ReadUpTo { seq: Seq(seq), timeline })
+    }
+
+    /// A register of one's own. Mostly about seqs that are there.
+    fn decide_for_oneself(
+        &mut self,
+        actor: AccountId,
+        place: Place,
+        known: Option<&PlainConversation>,
+    ) -> Step {
+        let head = known.map_or(0, |known| known.head().0);
+        let timeline = if self.chance.happens(1, 20) { Timeline(8) } else { TIMELINE };
+        let seq = Seq(1 + self.chance.below(head + 1));
+        let intent = match self.chance.below(8) {
+            0 | 1 => Intent::DeliveredUpTo { seq: Seq(seq.0.saturating_sub(self.chance.below(2))), timeline },
+            2 | 3 => Intent::MarkUnread(self.chance.happens(2, 3)),
+            4..7 => {
+                let ranges: Vec<(Seq, Seq)> = (0..1 + self.chance.below(3))
+                    .map(|_| {
+                        let low = 1 + self.chance.below(head.max(1));
+                        (Seq(low), Seq(low + self.chance.below(3)))
+                    })
+                    .collect();
+                Intent::Hide { ranges: SeqRanges::gather(&ranges), timeline }
+            }
+            _ => {
+                let back = self.chance.below(6);
+                Intent::ClearHistory { seq: Seq(seq.0.saturating_sub(back)), timeline }
+            }
+        };
+        self.step(actor, place, None, intent)
+    }
+
+    /// Something that holds for a whole group.
+    fn set(&mut self, actor: AccountId, place: Place) -> Step {
+        let intent = match self.chance.below(12) {
+            0..4 => Intent::Rename(format!("title {}", self.minted)),
+            4..7 => Intent::SetAvatar(format!("picture {}", self.minted)),
+            7..11 => Intent::SetHistoryVisible(self.chance.happens(1, 2)),
+            _ => Intent::Dissolve,
+        };
+        self.step(actor, place, None, intent)
     }
 
     fn recall(&mut self, actor: AccountId, place: Place, known: Option<&PlainConversation>) -> Step {

@@ -228,6 +228,12 @@ fn compare_head(head: &Head, view: &PlainView) -> Result<(), String> {
     same!("time", head.at, view.at);
     same!("role", head.role, view.role);
     same!("mark", head.mark, view.mark);
+    same!("picture", head.avatar, view.avatar);
+    same!("whether newcomers see the past", head.history_visible, view.history_visible);
+    same!("mark of unread", head.marked_unread, view.marked_unread);
+    same!("cleared", head.cleared, view.cleared);
+    same!("hidden", head.hidden.parts(), view.hidden);
+    same!("what came to the peer", head.peer_delivered, view.peer_delivered);
     same!("base", head.unread.base(), view.base);
     same!("unread", head.unread_count, view.unread);
     same!("unread mentions", head.unread.mentions(), view.mentions);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::registers::OwnView;
 use anser_model::limits::{
     CLIENT_ID_ACCEPTED_MS, CLIENT_ID_FUTURE_MS, EDIT_WINDOW_MS, GROUP_MEMBERS, RECALL_WINDOW_MS,
 };
@@ -32,8 +33,10 @@ pub struct PlainMember {
     pub role: Role,
     /// How far it has read.
     pub mark: Seq,
-    /// n of the newest fact by which that mark moved; 0: never.
+    /// n of the newest register that this one alone is told of, or that moved its mark; 0: never.
     pub marked_n: N,
+    /// What it decided for itself.
+    pub own: OwnView,
 }
 
 impl PlainMember {
@@ -58,11 +61,13 @@ pub struct PlainConversation {
     cid: ConversationId,
     slot: Slot,
     pub(super) kind: Option<ConversationKind>,
-    history_visible: bool,
+    pub(super) history_visible: bool,
     facts: Vec<(N, ConversationFact)>,
     by_seq: Vec<usize>,
     /// From which seq on it had which title.
     pub(super) titles: Vec<(Seq, String)>,
+    /// From which seq on it had which picture.
+    pub(super) avatars: Vec<(Seq, String)>,
     /// Every message: its seq, its author, whether it counts.
     pub(super) messages: Vec<(Seq, AccountId, bool)>,
     pub(super) members: BTreeMap<AccountId, PlainMember>,
@@ -74,8 +79,13 @@ pub struct PlainConversation {
     handing_over: Option<AccountId>,
 }
 
+/// Whether there is a title, and roles.
+pub(super) fn has_roles(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Group | ConversationKind::Channel)
+}
+
 /// Says what cannot be unless it holds.
-fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -89,6 +99,7 @@ impl PlainConversation {
             facts: Vec::new(),
             by_seq: Vec::new(),
             titles: Vec::new(),
+            avatars: Vec::new(),
             messages: Vec::new(),
             members: BTreeMap::new(),
             receipts_n: N(0),
@@ -155,7 +166,7 @@ impl PlainConversation {
         self.members.iter().filter(|(_, member)| member.is_present()).map(|(&account, _)| account)
     }
 
-    fn present_member(&self, account: AccountId) -> Option<&PlainMember> {
+    pub(super) fn present_member(&self, account: AccountId) -> Option<&PlainMember> {
         self.members.get(&account).filter(|member| member.is_present())
     }
 
@@ -180,8 +191,8 @@ impl PlainConversation {
         self.facts.push((n, fact.clone()));
         let owners = self.members.values().filter(|m| m.is_present() && m.role == Role::Owner).count();
         let wanted = match self.kind {
-            Some(ConversationKind::Group) if self.handing_over.is_some() => 0,
-            Some(ConversationKind::Group) => usize::from(self.present().next().is_some()),
+            Some(kind) if has_roles(kind) && self.handing_over.is_some() => 0,
+            Some(kind) if has_roles(kind) => usize::from(self.present().next().is_some()),
             _ => 0,
         };
         require(owners == wanted, || format!("{owners} owners, where {wanted} should be"))
@@ -208,12 +219,13 @@ impl PlainConversation {
             }
         }
         match &fact.change {
-            Change::Created { kind, title, members, history_visible } => {
+            Change::Created { kind, title, members, history_visible, avatar } => {
                 self.check_creation(fact, *kind, members)?;
                 self.kind = Some(*kind);
                 self.history_visible = *history_visible;
                 self.titles.push((seq, title.clone()));
-                let first = if *kind == ConversationKind::Group { Role::Owner } else { Role::Member };
+                self.avatars.push((seq, avatar.clone()));
+                let first = if has_roles(*kind) { Role::Owner } else { Role::Member };
                 self.join(fact.author, first, seq, Seq(1))?;
                 members.iter().try_for_each(|&member| self.join(member, Role::Member, seq, Seq(1)))?;
             }
@@ -235,6 +247,9 @@ impl PlainConversation {
                 require(role >= Some(Role::Admin), || "a plain member renames".into())?;
                 self.titles.push((seq, title.clone()));
             }
+            Change::AvatarSet { .. } | Change::HistoryVisibleSet { .. } | Change::Dissolved => {
+                self.set(seq, fact)?;
+            }
             Change::Recalled { stands } => self.recall(n, seq, fact, stands)?,
             Change::Edited { seq: target, to_all, stands } => {
                 let stands = stands.as_deref().ok_or("an edit without its message")?;
@@ -242,7 +257,13 @@ impl PlainConversation {
                 let due = self.present().all(|account| self.may_see(account, *target));
                 require(*to_all == due, || format!("whether all may see it is {due}"))?;
             }
-            Change::ReadUpTo { .. } | Change::Entered { .. } | Change::CredentialsRaised { .. } => {
+            Change::ReadUpTo { .. }
+            | Change::DeliveredUpTo { .. }
+            | Change::UnreadMarked { .. }
+            | Change::MessagesHidden { .. }
+            | Change::HistoryCleared { .. }
+            | Change::Entered { .. }
+            | Change::CredentialsRaised { .. } => {
                 return Err("a register has no seq".into());
             }
         }
@@ -263,7 +284,9 @@ impl PlainConversation {
                 ConversationId::direct(fact.author, peer)
             }
             (ConversationKind::OfSelf, &[], None) => ConversationId::of_self(fact.author),
-            (ConversationKind::Group, _, Some(key)) => ConversationId::created(fact.author, key.client_id),
+            (ConversationKind::Group | ConversationKind::Channel, _, Some(key)) => {
+                ConversationId::created(fact.author, key.client_id)
+            }
             _ => return Err("no conversation begins so".into()),
         };
         require(named == self.cid, || format!("what begins so is {named}"))
@@ -275,6 +298,10 @@ impl PlainConversation {
         }
         let seen = message.reply_to.is_none_or(|reply_to| self.may_see(author, reply_to));
         require(seen, || "a reply to what its author does not see".into())?;
+        if self.kind == Some(ConversationKind::Channel) {
+            let role = self.present_member(author).map(|author| author.role);
+            require(role >= Some(Role::Admin), || "a plain member writes in a channel".into())?;
+        }
         self.messages.push((seq, author, !message.uncounted));
         Ok(())
     }
@@ -289,7 +316,7 @@ impl PlainConversation {
         let target = stands.seq.ok_or("a recall without its message")?;
         let sent = self.message_seen_by(fact.author, target)?;
         let author = self.present_member(fact.author).ok_or("its author is no member")?;
-        let admin = self.kind == Some(ConversationKind::Group) && author.role >= Role::Admin;
+        let admin = self.kind.is_some_and(has_roles) && author.role >= Role::Admin;
         let in_time = sent.at.plus_ms(RECALL_WINDOW_MS) >= fact.at;
         require(admin || sent.author == fact.author, || "a recall of another's message".into())?;
         require(admin || in_time, || "a recall that comes too late".into())?;
@@ -332,13 +359,17 @@ impl PlainConversation {
     fn join(&mut self, account: AccountId, role: Role, seq: Seq, visible_from: Seq) -> Result<(), String> {
         require(account != AccountId(0), || "nobody cannot join".into())?;
         let stay = Stay { joined: seq, visible_from, ended: None };
-        let nothing = || PlainMember { stays: Vec::new(), role, mark: Seq(0), marked_n: N(0) };
+        let nothing = || {
+            let (mark, marked_n, own) = (Seq(0), N(0), OwnView::default());
+            PlainMember { stays: Vec::new(), role, mark, marked_n, own }
+        };
         let member = self.members.entry(account).or_insert_with(nothing);
         require(member.stays.last().is_none_or(|last| last.ended.is_some()), || {
             format!("account {account} joins twice")
         })?;
         member.stays.push(stay);
         member.role = role;
+        member.own.had_a_role |= role > Role::Member;
         Ok(())
     }
 
@@ -386,12 +417,14 @@ impl PlainConversation {
 
     fn set_role(&mut self, account: AccountId, role: Role) -> Result<(), String> {
         let member = self.members.get_mut(&account).filter(|member| member.is_present());
-        member.ok_or_else(|| format!("account {account} is given a role and is no member"))?.role = role;
+        let member = member.ok_or_else(|| format!("account {account} is given a role and is no member"))?;
+        member.role = role;
+        member.own.had_a_role |= role > Role::Member;
         Ok(())
     }
 
-    fn require_group(&self) -> Result<(), String> {
-        require(self.kind == Some(ConversationKind::Group), || "this is done in groups alone".into())
+    pub(super) fn require_group(&self) -> Result<(), String> {
+        require(self.kind.is_some_and(has_roles), || "this is done in groups and channels alone".into())
     }
 
     fn take_register(&mut self, n: N, fact: &ConversationFact) -> Result<(), String> {
@@ -410,6 +443,7 @@ impl PlainConversation {
                 require(*seq > member.mark, || format!("a mark that does not pass {}", member.mark))?;
                 member.mark = *seq;
                 member.marked_n = n;
+                member.own.marked_unread = false;
                 self.receipts_n = n;
                 Ok(())
             }
@@ -418,6 +452,10 @@ impl PlainConversation {
                     format!("only the home of {account} takes note of that")
                 })
             }
+            Change::DeliveredUpTo { .. }
+            | Change::UnreadMarked { .. }
+            | Change::MessagesHidden { .. }
+            | Change::HistoryCleared { .. } => self.take_own(n, fact),
             _ => Err("a sequenced fact without its seq".into()),
         }
     }

@@ -4,7 +4,9 @@
 //! What a view says is read off the facts again each time it is asked for.
 
 mod conversation;
+mod registers;
 mod rewrites;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -16,6 +18,7 @@ use anser_model::{
 };
 
 pub use conversation::{PlainConversation, PlainMember, Stay};
+pub use registers::OwnView;
 pub use view::PlainView;
 
 /// Facts folded into plain maps, as a reader of the log would do it on paper.

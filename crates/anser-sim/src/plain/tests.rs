@@ -3,7 +3,7 @@
 use anser_model::change::CommandKey;
 use anser_model::{
     AccountId, Change, ClientId, ConversationFact, ConversationId, ConversationKind, DeviceId, Message, N,
-    Ordinal, Reign, Role, Seq, Slot, SlotFact, UnixMillis,
+    Ordinal, Reign, Role, Seq, SeqRanges, Slot, SlotFact, UnixMillis,
 };
 
 use super::Plain;
@@ -37,6 +37,7 @@ fn group(members: &[AccountId], history_visible: bool) -> Change {
         title: "g".into(),
         members: members.into(),
         history_visible,
+        avatar: String::new(),
     }
 }
 
@@ -254,6 +255,7 @@ fn a_direct_conversation_shows_both_marks_and_its_slots_are_noted() {
         title: String::new(),
         members: vec![BEN],
         history_visible: true,
+        avatar: String::new(),
     };
     let mut first = paper.next(ANNA, created);
     first.command = None;
@@ -277,4 +279,49 @@ fn a_direct_conversation_shows_both_marks_and_its_slots_are_noted() {
     assert_eq!(paper.plain.unentered(), []);
     assert!(paper.plain.home(ANNA).entered.contains(&SLOT));
     assert_eq!(paper.plain.conversations_of(ANNA).collect::<Vec<_>>(), [cid]);
+}
+
+#[test]
+fn what_one_hides_and_clears_is_of_oneself_alone() {
+    let mut paper = Paper::group(&[BEN, CARL], true);
+    for _ in 0..4 {
+        paper.add(ANNA, text());
+    }
+    let ranges = |low, high| SeqRanges::gather(&[(Seq(low), Seq(high))]);
+    let hidden = paper.add(BEN, Change::MessagesHidden { member: BEN, ranges: ranges(3, 5) });
+    assert!(paper.plain.was_told(paper.cid, BEN, N(6), &hidden));
+    assert!(!paper.plain.was_told(paper.cid, ANNA, N(6), &hidden));
+    let view = |paper: &Paper, account| paper.plain.view(paper.cid, account).expect("a member");
+    assert_eq!((view(&paper, BEN).last_message, view(&paper, CARL).last_message), (None, Some(Seq(5))));
+    assert_eq!((view(&paper, BEN).unread, view(&paper, BEN).hidden), (4, vec![(Seq(3), Seq(5))]));
+    paper.add(BEN, Change::HistoryCleared { member: BEN, seq: Seq(4), ordinal: Ordinal(3) });
+    let cleared = view(&paper, BEN);
+    assert_eq!((cleared.unread, cleared.base, cleared.mark), (1, Seq(4), Seq(0)));
+    assert_eq!(cleared.hidden, [(Seq(5), Seq(5))]);
+    for impossible in [
+        Change::MessagesHidden { member: BEN, ranges: ranges(2, 5) },
+        Change::MessagesHidden { member: BEN, ranges: ranges(6, 6) },
+        Change::HistoryCleared { member: BEN, seq: Seq(4), ordinal: Ordinal(3) },
+        Change::HistoryCleared { member: BEN, seq: Seq(5), ordinal: Ordinal(3) },
+        Change::UnreadMarked { member: BEN, marked: false },
+        Change::UnreadMarked { member: CARL, marked: true },
+        Change::DeliveredUpTo { member: BEN, seq: Seq(5) },
+    ] {
+        let next = paper.next(BEN, impossible);
+        paper.plain.clone().take(SLOT, N(paper.n + 1), &next).expect_err("it cannot follow");
+    }
+}
+
+#[test]
+fn nothing_follows_a_dissolution_and_only_the_owner_dissolves() {
+    let mut paper = Paper::group(&[BEN], true);
+    let by_ben = paper.next(BEN, Change::Dissolved);
+    paper.plain.clone().take(SLOT, N(2), &by_ben).expect_err("Ben does not own it");
+    paper.add(ANNA, Change::Dissolved);
+    for account in [ANNA, BEN] {
+        let view = paper.plain.view(paper.cid, account).expect("a former member");
+        assert_eq!((view.present, view.head, view.member_count), (false, Seq(2), 0));
+    }
+    let more = paper.next(ANNA, text());
+    paper.plain.take(SLOT, N(3), &more).expect_err("it is over");
 }

@@ -5,7 +5,7 @@ use anser_model::{
     AccountId, Change, ConversationFact, ConversationKind, Message, N, Ordinal, Role, Seq, UnixMillis,
 };
 
-use super::conversation::{PlainConversation, PlainMember};
+use super::conversation::{PlainConversation, PlainMember, has_roles};
 
 /// A conversation as one account may know it: as of the parting, for a former member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct PlainView {
     pub role: Option<Role>,
     /// The title.
     pub title: String,
+    /// The picture.
+    pub avatar: String,
+    /// Whether those who join later see what was before; of a tombstone nothing is said.
+    pub history_visible: bool,
     /// The other one of a direct conversation.
     pub peer: Option<AccountId>,
     /// What it may see: ascending, both ends included, no further than there is something.
@@ -28,11 +32,17 @@ pub struct PlainView {
     pub ordinal: Ordinal,
     /// When that was decided.
     pub at: UnixMillis,
-    /// The newest message, if it may see that one.
+    /// The newest message, if it may see that one, and has neither hidden nor cleared it.
     pub last_message: Option<Seq>,
     /// How far it has read.
     pub mark: Seq,
-    /// Up to where all counts as read: the largest of mark, join and cap.
+    /// Whether it marked the conversation as unread.
+    pub marked_unread: bool,
+    /// Up to where it has cleared.
+    pub cleared: Seq,
+    /// What it has hidden past that, in runs.
+    pub hidden: Vec<(Seq, Seq)>,
+    /// Up to where all counts as read: the largest of mark, join, clear and cap.
     pub base: Seq,
     /// Messages of others past the base that count.
     pub unread: u64,
@@ -44,6 +54,8 @@ pub struct PlainView {
     pub member_count: u32,
     /// How far the other one of a direct conversation has read.
     pub peer_mark: Option<Seq>,
+    /// How far messages have come to the other one of a direct conversation; what was read has come.
+    pub peer_delivered: Option<Seq>,
     /// n of the newest fact of which it has something to be told.
     pub n: N,
 }
@@ -55,29 +67,37 @@ impl PlainConversation {
         let head = member.last_stay().ended.unwrap_or(self.head());
         let newest = self.messages.iter().rev().map(|&(seq, ..)| seq).find(|&seq| seq <= head);
         let base = self.base(account, member);
+        let avatar = self.avatars.iter().rev().find(|(from, _)| *from <= head).map(|(_, avatar)| avatar);
         let title = self.titles.iter().rev().find(|(from, _)| *from <= head).map(|(_, title)| title);
         let peer = match kind {
             ConversationKind::Direct => self.members.iter().find(|(other, _)| **other != account),
-            ConversationKind::Group | ConversationKind::OfSelf => None,
+            ConversationKind::Group | ConversationKind::Channel | ConversationKind::OfSelf => None,
         };
         Some(PlainView {
             kind,
             present: member.is_present(),
             role: member.is_present().then_some(member.role),
             title: title.cloned().unwrap_or_default(),
+            avatar: avatar.cloned().unwrap_or_default(),
+            history_visible: member.is_present() && has_roles(kind) && self.history_visible,
             peer: peer.map(|(&other, _)| other),
             visible: self.visible(member),
             head,
             ordinal: self.ordinal_at(head),
             at: self.fact(head)?.1.at,
-            last_message: newest.filter(|&seq| self.may_see(account, seq)),
+            last_message: newest
+                .filter(|&seq| self.may_see(account, seq) && !member.own.hides(seq, N(u64::MAX))),
             mark: member.mark,
+            marked_unread: member.own.marked_unread,
+            cleared: member.own.cleared_seq(),
+            hidden: member.own.runs(),
             base,
             unread: self.unread(account, base),
             mentions: self.mentions(account, base),
             mention_all: self.mention_all(account, base).filter(|_| member.is_present()),
             member_count: self.members_after(head),
             peer_mark: peer.map(|(_, other)| other.mark),
+            peer_delivered: peer.map(|(_, other)| other.own.delivered.max(other.mark)),
             n: self.told_up_to(account, member, kind, head),
         })
     }
@@ -95,7 +115,10 @@ impl PlainConversation {
     /// Whether an account is told of a fact as it happens.
     pub(super) fn tells(&self, fact: &ConversationFact, account: AccountId) -> bool {
         match &fact.change {
-            Change::ReadUpTo { member, .. } => {
+            Change::UnreadMarked { member, .. }
+            | Change::MessagesHidden { member, .. }
+            | Change::HistoryCleared { member, .. } => *member == account,
+            Change::ReadUpTo { member, .. } | Change::DeliveredUpTo { member, .. } => {
                 let shared =
                     self.kind == Some(ConversationKind::Direct) && self.members.contains_key(&account);
                 *member == account || shared
@@ -109,6 +132,9 @@ impl PlainConversation {
             | Change::RoleSet { .. }
             | Change::Recalled { .. }
             | Change::Edited { .. }
+            | Change::AvatarSet { .. }
+            | Change::HistoryVisibleSet { .. }
+            | Change::Dissolved
             | Change::Renamed { .. } => {
                 let seq = fact.seq.unwrap_or_default();
                 self.members.get(&account).is_some_and(|member| member.was_there(seq))
@@ -116,12 +142,12 @@ impl PlainConversation {
         }
     }
 
-    /// The largest of mark, join and cap. The cap is the newest own message that counts and has 64
+    /// The largest of mark, join, clear and cap. The cap is the newest own message that counts and has 64
     /// newer ones.
     fn base(&self, account: AccountId, member: &PlainMember) -> Seq {
         let own = self.messages.iter().rev().filter(|&&(_, author, counts)| counts && author == account);
         let cap = own.map(|&(seq, ..)| seq).nth(OWN_SENDS_KEPT).unwrap_or_default();
-        member.mark.max(member.last_stay().joined).max(cap)
+        member.mark.max(member.last_stay().joined).max(member.own.cleared_seq()).max(cap)
     }
 
     /// Messages of others past the base that count and that it may see.

@@ -48,6 +48,11 @@ pub const ACTS: &[Act] = &[
     Act { name: "leaves", weight: 3, make: |scene| scene.leave() },
     Act { name: "gives a role", weight: 5, make: |scene| scene.give_role() },
     Act { name: "renames", weight: 3, make: |scene| scene.rename() },
+    Act { name: "sets something for all", weight: 6, make: |scene| scene.set_for_all() },
+    Act { name: "marks as unread", weight: 4, make: |scene| scene.mark_unread() },
+    Act { name: "hides messages", weight: 7, make: |scene| scene.hide() },
+    Act { name: "clears a history", weight: 3, make: |scene| scene.clear() },
+    Act { name: "asks who has read", weight: 4, make: |scene| scene.ask_marks() },
     Act { name: "takes a message back", weight: 10, make: |scene| scene.recall() },
     Act { name: "edits a message", weight: 12, make: |scene| scene.edit() },
     Act { name: "replies or passes on", weight: 5, make: |scene| scene.reply() },
@@ -87,7 +92,8 @@ impl Scene<'_> {
 
     fn group(&mut self) -> Option<v1::Head> {
         let all = self.session.conversations();
-        let groups = all.into_iter().filter(|known| known.head().kind == v1::ConversationKind::Group as i32);
+        let has_title = |kind| matches!(kind, v1::ConversationKind::Group | v1::ConversationKind::Channel);
+        let groups = all.into_iter().filter(|known| has_title(known.head().kind()));
         let groups: Vec<&Conversation> = groups.collect();
         self.pick(&groups).map(|conversation| conversation.head())
     }
@@ -142,7 +148,10 @@ impl Scene<'_> {
         let members = (0..1 + self.chance.below(4)).map(|_| self.somebody().get()).collect();
         let history_visible = self.chance.happens(1, 2);
         let title = format!("group {}", self.number);
-        let group = v1::CreateGroup { title, members, history_visible, ..v1::CreateGroup::default() };
+        let channel = self.chance.happens(1, 4);
+        let avatar = if self.chance.happens(1, 4) { "picture".into() } else { String::new() };
+        let client_id = Default::default();
+        let group = v1::CreateGroup { client_id, title, members, history_visible, channel, avatar };
         Some(Intent::Command(Command::CreateGroup(group)))
     }
 
@@ -176,6 +185,52 @@ impl Scene<'_> {
         let cid = self.group()?.cid;
         let title = format!("title {}", self.number);
         Some(Intent::Command(Command::Rename(v1::Rename { cid, title, ..v1::Rename::default() })))
+    }
+
+    fn set_for_all(&mut self) -> Option<Intent> {
+        let cid = self.group()?.cid;
+        Some(Intent::Command(match self.chance.below(10) {
+            0..4 => {
+                let avatar = format!("picture {}", self.number);
+                Command::SetAvatar(v1::SetAvatar { cid, avatar, ..v1::SetAvatar::default() })
+            }
+            4..8 => {
+                let (visible, client_id) = (self.chance.happens(1, 2), Default::default());
+                Command::SetHistoryVisible(v1::SetHistoryVisible { cid, client_id, visible })
+            }
+            _ => Command::Dissolve(v1::Dissolve { cid, ..v1::Dissolve::default() }),
+        }))
+    }
+
+    fn mark_unread(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let mark = v1::MarkUnread { r#in: Self::target(&head), marked: self.chance.happens(3, 4) };
+        Some(Intent::Query(Query::MarkUnread(mark)))
+    }
+
+    /// Mostly something new; now and then what is not there.
+    fn hide(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let ranges = (0..1 + self.chance.below(2)).map(|_| {
+            let ahead = u64::from(self.chance.happens(1, 20));
+            let high = (head.seq + ahead).saturating_sub(self.chance.below(6)).max(1);
+            v1::SeqRange { low: high.saturating_sub(self.chance.below(3)).max(1), high }
+        });
+        let hide = v1::Hide { ranges: ranges.collect(), r#in: Self::target(&head), timeline: 0 };
+        Some(Intent::Query(Query::Hide(hide)))
+    }
+
+    fn clear(&mut self) -> Option<Intent> {
+        let head = self.known()?;
+        let ahead = u64::from(self.chance.happens(1, 20));
+        let seq = (head.seq + ahead).saturating_sub(self.chance.below(5)).max(1);
+        let clear = v1::ClearHistory { r#in: Self::target(&head), seq, timeline: 0 };
+        Some(Intent::Query(Query::ClearHistory(clear)))
+    }
+
+    fn ask_marks(&mut self) -> Option<Intent> {
+        let r#in = Self::target(&self.known()?);
+        Some(Intent::Query(Query::Marks(v1::GetMarks { r#in })))
     }
 
     /// A message of a conversation, of those that fit: mostly a new one; now and then any seq at all.

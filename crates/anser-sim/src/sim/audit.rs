@@ -11,6 +11,7 @@ use anser_proto::{v1, wire};
 use bytes::Bytes;
 
 use super::acts::deed_of;
+use super::own;
 use super::rest::{READ_FACTS, Rest};
 use super::world::World;
 use crate::plain::Plain;
@@ -145,6 +146,7 @@ impl World {
             Ok(Answer::Page(page)) => page.n,
             Ok(Answer::Versions(list)) => list.n,
             Ok(Answer::Heads { n, .. }) => *n,
+            Ok(Answer::Marks(marks)) => marks.n,
             Ok(Answer::Members(_) | Answer::Home(_)) | Err(_) => return,
         };
         if n > newest {
@@ -190,6 +192,7 @@ impl World {
                 Some(Answered::ConversationList(list)) => {
                     list.heads.iter().try_for_each(|head| self.audit.head_is_true(account, head))
                 }
+                Some(Answered::MarkList(list)) => self.audit.marks_may_be_told(account, list),
                 Some(Answered::MemberList(list)) => self.audit.may_know(account, &list.cid),
                 Some(Answered::VersionList(list)) => self.audit.versions_are_true(account, list),
                 _ => Ok(()),
@@ -217,7 +220,7 @@ impl World {
             for n in from.0 + 1..=n {
                 let Some(fact) = self.audit.plain.at(slot, N(n)) else { continue };
                 if self.audit.plain.was_told(fact.cid, account, N(n), fact)
-                    && !has_taken(session, account, fact)
+                    && !has_taken(session, account, N(n), fact)
                 {
                     missing = Some(format!("slot {slot} n {n}: {}", summary(fact)));
                 }
@@ -262,6 +265,8 @@ impl World {
                 let view = self.audit.plain.view(cid, device.account)?;
                 let seen = device.session.as_ref()?.conversation(cid)?;
                 let visible = view.visible.iter().flat_map(|&(low, high)| low.0..=high.0);
+                let hides = |seq| self.audit.hides(cid, device.account, Seq(seq), N(u64::MAX));
+                let visible = visible.filter(|&seq| !hides(seq));
                 let missing = visible.take(READ_FACTS as usize).find(|&seq| seen.fact(seq).is_none())?;
                 Some(format!("a new device of {}: seq {missing} of {cid}", device.account))
             })
@@ -308,7 +313,7 @@ impl World {
     }
 }
 
-type Found = Result<(), (&'static str, String)>;
+pub(super) type Found = Result<(), (&'static str, String)>;
 
 impl Auditor {
     fn fact_of(&self, event: &v1::Event) -> Result<(Slot, N), String> {
@@ -362,6 +367,10 @@ impl Auditor {
             let how = format!("seq {seq} of {cid} as of n {as_of}: {event:?}, and {stood:?} stands");
             return Err((promise, how));
         }
+        if self.hides(cid, account, seq, as_of) {
+            let how = format!("seq {seq} of {cid} as of n {as_of} to {account}");
+            return Err(("somebody is shown what it has hidden", how));
+        }
         match self.plain.may_see(cid, account, seq) {
             true => Ok(()),
             false => {
@@ -391,7 +400,7 @@ impl Auditor {
         }
     }
 
-    fn may_know(&self, account: AccountId, cid: &[u8]) -> Found {
+    pub(super) fn may_know(&self, account: AccountId, cid: &[u8]) -> Found {
         let known = wire::cid(cid).ok().and_then(|cid| self.plain.conversation(cid));
         match known.is_some_and(|conversation| conversation.members().contains_key(&account)) {
             true => Ok(()),
@@ -438,6 +447,7 @@ impl Auditor {
             same("role", u64::from(head.role as u32), view.role.map_or(0, |role| role as u64 + 1))?;
             same("peer", head.peer, view.peer.map_or(0, AccountId::get))?;
             same("peer's mark", head.peer_mark, view.peer_mark.map_or(0, |mark| mark.0))?;
+            own::is_true(cid, &head, &view)?;
             same("members", u64::from(head.member_count), u64::from(view.member_count))?;
             let last = head.last_message.as_ref().map_or(0, |message| message.seq);
             same("last message", last, view.last_message.map_or(0, |seq| seq.0))?;
@@ -491,7 +501,7 @@ fn is_withheld_form(event: &v1::Event, stood: Option<&v1::Event>) -> bool {
 }
 
 /// Whether a session shows the effect of a fact, or of a later one in its place.
-fn has_taken(session: &Session, account: AccountId, fact: &anser_model::ConversationFact) -> bool {
+fn has_taken(session: &Session, account: AccountId, n: N, fact: &anser_model::ConversationFact) -> bool {
     let Some(seen) = session.conversation(fact.cid) else {
         return matches!(fact.change, Change::Entered { .. } | Change::CredentialsRaised { .. });
     };
@@ -515,6 +525,13 @@ fn has_taken(session: &Session, account: AccountId, fact: &anser_model::Conversa
             seen.seq() >= seq.0 && seen.facts().all(shown)
         }
         (_, Some(seq)) => seen.seq() >= seq.0,
+        (
+            Change::DeliveredUpTo { .. }
+            | Change::UnreadMarked { .. }
+            | Change::MessagesHidden { .. }
+            | Change::HistoryCleared { .. },
+            None,
+        ) => own::has_taken(seen, account, n, &fact.change),
         (Change::ReadUpTo { member, seq, .. }, None) if *member == account => seen.mark() >= seq.0,
         // Of somebody who has left, a mark is no news any more.
         (Change::ReadUpTo { seq, .. }, None) => seen.head().peer_mark >= seq.0 || seen.peer().is_none(),

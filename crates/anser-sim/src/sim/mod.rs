@@ -22,6 +22,7 @@ mod figures;
 mod links;
 mod log;
 mod node;
+mod own;
 mod plan;
 #[cfg(test)]
 mod ports;

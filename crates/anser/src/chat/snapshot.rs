@@ -174,7 +174,8 @@ impl Looking<'_> {
             // Only what joins the newest without a gap: what lies beyond is fetched by scrolling.
             let newest = conversation.ranges().islands().last().copied();
             chat.lowest = newest.filter(|&(_, high)| high >= head.seq).map_or(0, |(low, _)| low);
-            chat.more = head.seq > 0 && (chat.lowest == 0 || chat.lowest > head.first_visible_seq.max(1));
+            chat.more = head.seq > 0
+                && (chat.lowest == 0 || chat.lowest > head.first_visible_seq.max(head.cleared_seq + 1));
             let facts =
                 conversation.facts().rev().take_while(|fact| chat.lowest > 0 && fact.seq >= chat.lowest);
             // A recall or an edit is shown where its message stands.
@@ -221,7 +222,7 @@ impl Looking<'_> {
                 };
                 Body::Role(self.name(AccountId(set.member)), role)
             }
-            Some(Change::MarkMoved(_) | Change::Recalled(_) | Change::Edited(_)) | None => Body::Other,
+            Some(_) | None => Body::Other,
         }
     }
 

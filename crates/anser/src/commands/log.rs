@@ -167,8 +167,24 @@ fn change(change: &Change, bodies: bool) -> (&'static str, Value) {
             json!({ "message": stands.seq.map(|seq| seq.0), "author": stands.author.to_string() }),
         ),
         Change::Edited { seq, .. } => ("edited", json!({ "message": seq.0 })),
+        Change::AvatarSet { avatar } => ("avatar_set", json!({ "avatar": avatar })),
+        Change::HistoryVisibleSet { visible } => ("history_visible_set", json!({ "visible": visible })),
+        Change::Dissolved => ("dissolved", json!({})),
         Change::ReadUpTo { member, seq, .. } => {
             ("read_up_to", json!({ "member": member.to_string(), "seq": seq.0 }))
+        }
+        Change::DeliveredUpTo { member, seq } => {
+            ("delivered_up_to", json!({ "member": member.to_string(), "seq": seq.0 }))
+        }
+        Change::UnreadMarked { member, marked } => {
+            ("unread_marked", json!({ "member": member.to_string(), "marked": marked }))
+        }
+        Change::MessagesHidden { member, ranges } => {
+            let ranges: Vec<_> = ranges.parts().iter().map(|(low, high)| [low.0, high.0]).collect();
+            ("messages_hidden", json!({ "member": member.to_string(), "ranges": ranges }))
+        }
+        Change::HistoryCleared { member, seq, .. } => {
+            ("history_cleared", json!({ "member": member.to_string(), "seq": seq.0 }))
         }
         Change::Entered { account, slot } => {
             ("entered", json!({ "account": account.to_string(), "slot": slot.0 }))

@@ -25,8 +25,11 @@ fn text(n: u64, seq: u64, author: AccountId) -> v1::Event {
 }
 
 fn direct() -> Conversation {
-    let created =
-        v1::Created { kind: ConversationKind::Direct.into(), title: String::new(), members: vec![OWN.get()] };
+    let created = v1::Created {
+        kind: ConversationKind::Direct.into(),
+        members: vec![OWN.get()],
+        ..v1::Created::default()
+    };
     let first = event(1, 1, PEER, Change::Created(created));
     let mut conversation = Conversation::from_event(&first, OWN).unwrap();
     conversation.take_event(&first, OWN, true);
@@ -206,4 +209,74 @@ fn being_removed_leaves_a_tombstone() {
     let removed = v1::MemberRemoved { member: OWN.get(), left: false, new_owner: 0 };
     it.take_event(&event(7, 2, PEER, Change::MemberRemoved(removed)), OWN, true);
     assert!(!it.is_member());
+}
+
+#[test]
+fn what_is_hidden_or_cleared_is_held_no_more_and_not_asked_for() {
+    let mut it = talk(6);
+    assert_eq!(it.to_acknowledge(), Some(6));
+    let range = |low, high| v1::SeqRange { low, high };
+    let hidden = v1::MessagesHidden { ranges: vec![range(3, 3), range(6, 6)] };
+    it.take_event(&event(7, 0, OWN, Change::MessagesHidden(hidden)), OWN, true);
+    let held = |it: &Conversation| it.facts().map(|event| event.seq).collect::<Vec<_>>();
+    assert_eq!((held(&it), it.ranges().islands()), (vec![1, 2, 4, 5], [(1, 6)].as_slice()));
+    assert_eq!((it.head().last_message, it.unread()), (None, 5), "hidden messages stay counted");
+    // An older answer does not bring it back.
+    let asked = v1::GetPage { limit: 50, ..v1::GetPage::default() };
+    let events = vec![text(5, 5, PEER), text(6, 6, PEER)];
+    it.take_page(&asked, &v1::Page { events, n: 6, ..v1::Page::default() });
+    it.take_event(&text(3, 3, PEER), OWN, true);
+    assert_eq!(held(&it), [1, 2, 4, 5]);
+    let cleared = v1::HistoryCleared { seq: 4, ordinal: 3 };
+    it.take_event(&event(8, 0, OWN, Change::HistoryCleared(cleared)), OWN, true);
+    assert_eq!((held(&it), it.ranges().islands(), it.unread()), (vec![5], [(5, 6)].as_slice(), 2));
+    assert_eq!(it.head().hidden, [range(6, 6)], "what is cleared needs no word");
+    assert_eq!(it.hidden().islands(), [(1, 4), (6, 6)]);
+    let page = v1::Page { events: vec![text(5, 5, PEER)], n: 8, ..v1::Page::default() };
+    it.take_page(&v1::GetPage { from_oldest: true, ..asked }, &page);
+    assert_eq!(it.ranges().islands(), [(5, 6)]);
+    // On a device that was away, by a head.
+    let mut away = talk(6);
+    away.take_head(it.head(), true);
+    assert_eq!((held(&away), away.unread(), away.head()), (vec![5], 2, it.head()));
+}
+
+#[test]
+fn a_mark_of_unread_goes_by_reading_and_what_was_read_has_come() {
+    let mut it = talk(3);
+    it.take_event(&event(4, 0, OWN, Change::UnreadMarked(v1::UnreadMarked { marked: true })), OWN, true);
+    assert!(it.is_marked_unread());
+    let mark = |member: AccountId, seq| {
+        Change::MarkMoved(v1::MarkMoved { member: member.get(), seq, ordinal: seq - 1 })
+    };
+    it.take_event(&event(5, 0, PEER, mark(PEER, 2)), OWN, true);
+    assert_eq!((it.is_marked_unread(), it.head().peer_delivered), (true, 2));
+    let moved =
+        |member: AccountId, seq| Change::DeliveredMoved(v1::DeliveredMoved { member: member.get(), seq });
+    it.take_event(&event(6, 0, PEER, moved(PEER, 3)), OWN, true);
+    it.take_event(&event(7, 0, OWN, moved(OWN, 3)), OWN, true);
+    assert_eq!((it.head().peer_delivered, it.head().peer_mark), (3, 2));
+    it.take_event(&event(8, 0, OWN, mark(OWN, 3)), OWN, true);
+    assert_eq!((it.is_marked_unread(), it.to_acknowledge()), (false, None));
+}
+
+#[test]
+fn a_dissolved_group_is_a_tombstone() {
+    let created = v1::Created {
+        kind: ConversationKind::Channel.into(),
+        members: vec![OWN.get()],
+        avatar: "a".into(),
+        history_visible: true,
+        ..v1::Created::default()
+    };
+    let first = event(1, 1, PEER, Change::Created(created));
+    let mut it = Conversation::from_event(&first, OWN).unwrap();
+    it.take_event(&first, OWN, true);
+    assert_eq!((it.head().avatar, it.head().history_visible, it.head().member_count), ("a".into(), true, 2));
+    let set = v1::HistoryVisibleSet { visible: false };
+    it.take_event(&event(2, 2, PEER, Change::HistoryVisibleSet(set)), OWN, true);
+    it.take_event(&event(3, 3, PEER, Change::AvatarSet(v1::AvatarSet { avatar: "b".into() })), OWN, true);
+    assert_eq!((it.head().avatar, it.head().history_visible), ("b".into(), false));
+    it.take_event(&event(4, 4, PEER, Change::Dissolved(v1::Dissolved {})), OWN, true);
+    assert_eq!((it.is_member(), it.head().member_count, it.seq()), (false, 0, 4));
 }
