@@ -1,7 +1,7 @@
 //! The configuration file: what it says counts, what is wrong with it is said, and it is read again while the server
 //! runs.
 
-use anser_tests::{Server, cli, http, until};
+use anser_tests::{Client, Person, Server, cli, http, until};
 
 const ORIGIN: &str = "https://web.example.org";
 
@@ -92,7 +92,9 @@ async fn the_file_is_read_again_on_a_hangup_and_when_it_changes() {
     server.configure("allowed_origins = []\nworkers = 2\nlog_level = \"debug\"\n");
     until_handshake_is(&server, 403).await;
     until_logged(&server, &["count after a restart", "workers"]).await;
-    until_logged(&server, &["DEBUG"]).await;
+    let [ann, ben] = Person::register_all(&server, ["ann", "ben"]).await;
+    Client::attach(&server, &ann).await.tell(&ben, "what is told of at this level").await;
+    until_logged(&server, &["DEBUG", "command"]).await;
 
     std::fs::remove_file(server.data().join("anser.toml")).expect("it is there");
     server.hang_up();
