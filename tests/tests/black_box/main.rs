@@ -3,8 +3,8 @@
 mod accounts;
 mod bad_frames;
 mod bad_values;
-mod configuration;
 mod channels;
+mod configuration;
 mod credentials;
 mod doctor;
 mod drain;
