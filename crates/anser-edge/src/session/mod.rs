@@ -26,11 +26,12 @@ use bytes::Bytes;
 use self::kept::{Fate, KeptBack};
 use self::queue::Queue;
 use self::requests::Waiting;
+use crate::quota::Bucket;
 use crate::{Asked, Effect, Framing, Grant, Input, Shell, convert};
 
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
 pub use queue::{QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
-pub use requests::RECONNECT_AFTER_MS;
+pub use requests::{PUT_OFF_MS, RECONNECT_AFTER_MS};
 
 /// One connection of a client: see the module. Between frames it owns nothing but who is on it.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Session {
     json: bool,
     /// The last frame is queued.
     closing: bool,
+    /// Something was put off for want of time or quota, and the shell has not been told.
+    put_off: bool,
     /// What it asked for before it takes another frame.
     waiting: Option<Box<Waiting>>,
     attached: Option<Box<Attached>>,
@@ -52,6 +55,8 @@ struct Attached {
     profile_version: u64,
     /// Counts its syncs: an answer to an earlier one is of no use.
     round: u32,
+    /// What it may still ask.
+    quota: Bucket,
     /// No events are sent.
     send_only: bool,
     kept: Option<Box<KeptBack>>,
@@ -61,7 +66,7 @@ impl Session {
     /// A connection that nobody has spoken on. Ids are never used again at an edge.
     pub fn new(id: u64) -> Self {
         let queue = Queue::default();
-        Session { id, queue, json: false, closing: false, waiting: None, attached: None }
+        Session { id, queue, json: false, closing: false, put_off: false, waiting: None, attached: None }
     }
 
     /// Which one it is at its edge.
@@ -87,6 +92,12 @@ impl Session {
     /// Whether its last frame is queued: nothing more is, and frames of the client are of no use.
     pub fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Whether something was put off since this was last asked: then the shell reads no more of the client for
+    /// [`PUT_OFF_MS`], so that whoever goes on asking costs little.
+    pub fn was_put_off(&mut self) -> bool {
+        std::mem::take(&mut self.put_off)
     }
 
     /// Takes one input. `now` is the wall clock.

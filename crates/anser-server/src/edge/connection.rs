@@ -2,6 +2,7 @@
 //! table and the task that waits for the socket.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -16,6 +17,7 @@ pub(super) struct Connection {
     /// That of its session.
     pub(super) id: u64,
     stream: TcpStream,
+    network: IpAddr,
     /// When something last came in, in monotonic milliseconds.
     heard_at_ms: AtomicU64,
     state: Mutex<State>,
@@ -38,13 +40,18 @@ pub(super) enum Flushed {
 }
 
 impl Connection {
-    pub(super) fn new(id: u64, stream: TcpStream, now_ms: u64) -> Self {
+    pub(super) fn new(id: u64, stream: TcpStream, network: IpAddr, now_ms: u64) -> Self {
         let state = State { session: Session::new(id), writing: false };
-        Connection { id, stream, heard_at_ms: AtomicU64::new(now_ms), state: Mutex::new(state) }
+        Connection { id, stream, network, heard_at_ms: AtomicU64::new(now_ms), state: Mutex::new(state) }
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// From where it comes.
+    pub(super) fn network(&self) -> IpAddr {
+        self.network
     }
 
     pub(super) fn heard(&self, now_ms: u64) {

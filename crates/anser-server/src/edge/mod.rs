@@ -5,16 +5,19 @@
 //! - [`sessions`]: who is here
 //! - [`effects`]: what sessions want done
 //! - [`deliver`]: what cores hand on
+//! - [`quotas`]: how much may be asked
 
 mod connection;
 mod deliver;
 mod effects;
+mod quotas;
 mod sessions;
 pub mod ws;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,7 +26,7 @@ use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::clock::Clock;
 use anser_edge::Terms;
-use anser_edge::session::RECONNECT_AFTER_MS;
+use anser_edge::session::{PUT_OFF_MS, RECONNECT_AFTER_MS};
 use anser_model::AccountId;
 use anser_model::limits::FRAME_BYTES;
 use anser_proto::{ErrorCode, v1};
@@ -33,10 +36,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, Flushed};
+use self::quotas::Quotas;
 use self::sessions::Sessions;
 use self::ws::{CloseCode, Inbox, Incoming};
 use crate::accounts::Tokens;
-use crate::node::Node;
+use crate::node::{Backlog, Node};
+
+pub use self::quotas::EdgeRates;
 
 /// Bytes read off a socket at once, into a buffer that a thread's connections share.
 const READ_BYTES: usize = 64 * 1024;
@@ -76,6 +82,8 @@ pub struct EdgeConfig {
     pub backoff_cap_ms: u64,
     /// Connections at most.
     pub connections_max: usize,
+    /// How much may be asked.
+    pub rates: EdgeRates,
 }
 
 /// What an edge runs on.
@@ -102,6 +110,9 @@ pub struct Edge {
 pub(crate) struct EdgeShared {
     terms: Terms,
     connections_max: usize,
+    quotas: Quotas,
+    /// What the core has handed on and is not delivered.
+    backlog: Arc<Backlog>,
     node: Node,
     tokens: Arc<Tokens>,
     people: Arc<dyn People>,
@@ -136,8 +147,11 @@ impl Edge {
                 timeline: parts.node.timeline(),
                 heartbeat_interval_ms: config.heartbeat_interval_ms,
                 backoff_cap_ms: config.backoff_cap_ms,
+                session_rate: config.rates.session,
             },
             connections_max: config.connections_max,
+            quotas: Quotas::new(&config.rates),
+            backlog: from_core.meter.backlog(),
             node: parts.node,
             tokens: parts.tokens,
             people: parts.people,
@@ -152,8 +166,17 @@ impl Edge {
         Edge { shared }
     }
 
-    /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it.
-    pub fn adopt(&self, stream: TcpStream, already_read: Bytes) {
+    /// Whether one more connection may come from a network, or in how many milliseconds.
+    ///
+    /// # Errors
+    /// Too many came.
+    pub fn admit(&self, network: IpAddr) -> Result<(), u64> {
+        self.shared.quotas.connect.charge(network, 1, self.shared.clock.monotonic_ms())
+    }
+
+    /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it. It comes
+    /// from `network`.
+    pub fn adopt(&self, stream: TcpStream, network: IpAddr, already_read: Bytes) {
         let edge = self.shared.clone();
         if edge.sessions.read().len() >= edge.connections_max || edge.draining.is_cancelled() {
             // Dropped: the client backs off and comes again.
@@ -161,7 +184,7 @@ impl Edge {
         }
         _ = stream.set_nodelay(true);
         let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(id, stream, edge.clock.monotonic_ms()));
+        let connection = Arc::new(Connection::new(id, stream, network, edge.clock.monotonic_ms()));
         edge.sessions.add(connection.clone());
         edge.tracker.clone().spawn(edge.converse(connection, already_read));
     }
@@ -222,6 +245,10 @@ impl EdgeShared {
                 }
                 Consumed::Last => break,
             }
+            if connection.state().session.was_put_off() {
+                // Boxed, so that an idle connection does not carry its timer.
+                Box::pin(tokio::time::sleep(Duration::from_millis(PUT_OFF_MS))).await;
+            }
             if poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_err() {
                 break;
             }
@@ -251,7 +278,11 @@ impl EdgeShared {
                 self.write(connection);
                 return Consumed::Last;
             }
-            match inbox.next(FRAME_BYTES) {
+            let incoming = inbox.next(FRAME_BYTES);
+            if matches!(incoming, Ok(Some(_))) && self.is_stranger_too_often(connection) {
+                continue;
+            }
+            match incoming {
                 Ok(Some(Incoming::Message(kind, bytes))) => {
                     if let Some(rest) = self.message(connection, kind, &bytes) {
                         return Consumed::Until(rest);
@@ -280,6 +311,21 @@ impl EdgeShared {
                 }
             }
         }
+    }
+
+    /// Counts what comes before it is known of whom. Whether it was too much from one network: then the
+    /// connection is being closed.
+    fn is_stranger_too_often(&self, connection: &Connection) -> bool {
+        let session = &mut connection.state().session;
+        if session.account().is_some() {
+            return false;
+        }
+        let taken = self.quotas.stranger.charge(connection.network(), 1, self.clock.monotonic_ms());
+        let Err(retry_after_ms) = taken else { return false };
+        let why = "too much came from your network: connect again after retry_after_ms";
+        let error = v1::Error::new(ErrorCode::RateLimited, why).after_ms(retry_after_ms);
+        session.refuse_and_close(0, error, self);
+        true
     }
 
     /// Writes what is queued; a task waits for the socket only if it takes no more.

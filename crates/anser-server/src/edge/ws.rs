@@ -80,6 +80,8 @@ pub fn accept_key(key: &str) -> String {
 #[derive(Debug, Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
+    /// Where in them the next frame begins.
+    at: usize,
     /// The message whose fragments are coming in.
     message: Option<(MessageKind, Vec<u8>)>,
 }
@@ -95,6 +97,9 @@ struct Header {
 impl Inbox {
     /// Takes bytes off the socket.
     pub fn push(&mut self, bytes: &[u8]) {
+        // What was taken goes before more comes, and not frame by frame: many may come at once.
+        self.bytes.drain(..self.at);
+        self.at = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -102,17 +107,17 @@ impl Inbox {
     pub fn next(&mut self, limit_bytes: usize) -> Result<Option<Incoming>, WsError> {
         loop {
             let Some(header) = self.header(limit_bytes)? else { return Ok(None) };
-            if self.bytes.len() < header.end {
+            let rest = &self.bytes[self.at..];
+            if rest.len() < header.end {
                 return Ok(None);
             }
-            let mut payload = self.bytes[header.start..header.end].to_vec();
+            let mut payload = rest[header.start..header.end].to_vec();
             for (index, byte) in payload.iter_mut().enumerate() {
                 *byte ^= header.mask[index % 4];
             }
-            if header.end == self.bytes.len() {
-                self.bytes = Vec::new();
-            } else {
-                self.bytes.drain(..header.end);
+            self.at += header.end;
+            if self.at == self.bytes.len() {
+                (self.bytes, self.at) = (Vec::new(), 0);
             }
             if let Some(incoming) = self.frame(&header, payload, limit_bytes)? {
                 return Ok(Some(incoming));
@@ -121,7 +126,7 @@ impl Inbox {
     }
 
     fn header(&self, limit_bytes: usize) -> Result<Option<Header>, WsError> {
-        let bytes = &self.bytes;
+        let bytes = &self.bytes[self.at..];
         let [first, second, ..] = bytes[..] else { return Ok(None) };
         if first & 0x70 != 0 {
             return Err(broken("a reserved bit is set, and no extension was agreed on"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HOST, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::accounts::AccountService;
+use crate::accounts::{AccountService, network};
 use crate::edge::Edge;
 use crate::edge::ws::accept_key;
 
@@ -46,6 +46,8 @@ pub(super) fn routes(accounts: Arc<AccountService>, edge: Edge, stopping: Cancel
 
 /// Answers the handshake and hands the socket to the edge.
 async fn upgrade(State(edge): State<Edge>, mut request: Request) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().expect("the listener says who connects");
+    let from = network(peer.0.ip());
     let accept = match handshake(request.headers()) {
         Ok(accept) => accept,
         Err((StatusCode::UPGRADE_REQUIRED, what)) => {
@@ -55,13 +57,18 @@ async fn upgrade(State(edge): State<Edge>, mut request: Request) -> Response {
         }
         Err((status, what)) => return (status, what).into_response(),
     };
+    if let Err(retry_after_ms) = edge.admit(from) {
+        let seconds = retry_after_ms.div_ceil(1_000).to_string();
+        let why = "too many connections came from your network: connect again later\n";
+        return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], why).into_response();
+    }
     let upgrading = hyper::upgrade::on(&mut request);
     // It resolves once the answer below is written, or with an error if the connection ends before.
     let tracker = edge.tracker().clone();
     tracker.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
         if let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() {
-            edge.adopt(parts.io.into_inner(), parts.read_buf);
+            edge.adopt(parts.io.into_inner(), from, parts.read_buf);
         }
     });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();

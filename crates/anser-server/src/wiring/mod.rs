@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens};
-use crate::edge::{Edge, EdgeConfig, EdgeParts};
+use crate::edge::{Edge, EdgeConfig, EdgeParts, EdgeRates};
 use crate::node::{Node, NodeConfig, NodePorts};
 
 /// How often old client ids are forgotten.
@@ -63,6 +63,8 @@ pub struct ServeConfig {
     pub backoff_cap_ms: u64,
     /// Connections at most.
     pub connections_max: usize,
+    /// How much may be asked over connections.
+    pub edge_rates: EdgeRates,
 }
 
 impl ServeConfig {
@@ -78,6 +80,7 @@ impl ServeConfig {
             heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
             backoff_cap_ms: BACKOFF_CAP_MS,
             connections_max: CONNECTIONS_MAX,
+            edge_rates: EdgeRates::default(),
         }
     }
 }
@@ -146,6 +149,7 @@ impl Server {
                 heartbeat_interval_ms: config.heartbeat_interval_ms,
                 backoff_cap_ms: config.backoff_cap_ms,
                 connections_max: config.connections_max,
+                rates: config.edge_rates,
             },
             EdgeParts {
                 node: node.clone(),

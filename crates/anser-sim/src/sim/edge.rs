@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo, Void};
 use anser_core::fanout::EdgeId;
+use anser_edge::quota::Rate;
 use anser_edge::{
     Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, resync,
 };
@@ -22,6 +23,8 @@ use super::world::{BEGINNING, SLOT_KEY, TIMELINE, World};
 const HEARTBEAT_MS: u64 = 20_000;
 /// What a client's backoff is capped at.
 const BACKOFF_CAP_MS: u64 = 4_000;
+/// How much one session may ask: little, so that some is put off.
+const SESSION_RATE: Rate = Rate { burst: 40, interval_ms: 25 };
 /// How long a resume ticket is good.
 const TICKET_MS: u64 = 15 * 60_000;
 /// One edge process.
@@ -73,6 +76,7 @@ pub(super) enum ToEdge {
 /// What sessions take at once from around them.
 struct SimShell {
     terms: Terms,
+    now: u64,
 }
 
 impl Framing for SimShell {
@@ -82,6 +86,17 @@ impl Framing for SimShell {
 
     fn close(&self) -> Option<Bytes> {
         None
+    }
+}
+
+/// How long requests would wait at an edge: now and then long enough that they are put off, and now and then
+/// so long that nobody is let in.
+fn delay_at(edge: EdgeId, now: u64) -> u64 {
+    match (now / 400 + 7 * u64::from(edge.0)) % 31 {
+        3 => 28,
+        11 | 12 => 60,
+        20 => 400,
+        _ => 0,
     }
 }
 
@@ -96,6 +111,18 @@ impl Shell for SimShell {
 
     fn is_draining(&self) -> bool {
         false
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.now
+    }
+
+    fn queueing_delay_ms(&self) -> u64 {
+        delay_at(self.terms.edge, self.now)
+    }
+
+    fn charge(&self, _account: AccountId, _weight: u32) -> Result<(), u64> {
+        Ok(())
     }
 
     fn known_to_exist(&self, _accounts: &[AccountId]) -> bool {
@@ -181,7 +208,9 @@ impl World {
                 timeline: TIMELINE,
                 heartbeat_interval_ms: HEARTBEAT_MS,
                 backoff_cap_ms: BACKOFF_CAP_MS,
+                session_rate: SESSION_RATE,
             },
+            now: self.now,
         }
     }
 

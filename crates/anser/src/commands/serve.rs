@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anser_server::accounts::{AccountConfig, AccountRates, Rate, RegistrationMode, SecondDevice};
+use anser_server::edge::EdgeRates;
 use anser_server::wiring::{BACKOFF_CAP_MS, CONNECTIONS_MAX, HEARTBEAT_INTERVAL_MS, ServeConfig, Server};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -31,7 +32,8 @@ pub struct Serve {
     #[arg(long, default_value = "allow", env = "ANSER_SECOND_DEVICE")]
     second_device: SecondDevicePolicy,
     /// How often something may be asked, as NAME=BURST/MILLISECONDS: so many at once, then one more after
-    /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up or invite
+    /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up, invite, session,
+    /// account, connect or stranger
     #[arg(long = "rate", value_name = "NAME=BURST/MS", value_parser = parse_rate)]
     rates: Vec<(RateName, Rate)>,
     /// Form of the log lines
@@ -91,10 +93,14 @@ enum RateName {
     Request,
     LookUp,
     Invite,
+    Session,
+    Account,
+    Connect,
+    Stranger,
 }
 
 impl RateName {
-    fn of(self, rates: &mut AccountRates) -> &mut Rate {
+    fn of<'a>(self, rates: &'a mut AccountRates, edge: &'a mut EdgeRates) -> &'a mut Rate {
         match self {
             RateName::SignIn => &mut rates.sign_in_by_network,
             RateName::Password => &mut rates.password_by_handle,
@@ -102,6 +108,10 @@ impl RateName {
             RateName::Request => &mut rates.request_by_account,
             RateName::LookUp => &mut rates.look_up_by_account,
             RateName::Invite => &mut rates.invite_by_account,
+            RateName::Session => &mut edge.session,
+            RateName::Account => &mut edge.account,
+            RateName::Connect => &mut edge.connect_by_network,
+            RateName::Stranger => &mut edge.stranger_by_network,
         }
     }
 }
@@ -117,8 +127,12 @@ fn parse_rate(text: &str) -> Result<(RateName, Rate), String> {
         "request" => RateName::Request,
         "look-up" => RateName::LookUp,
         "invite" => RateName::Invite,
+        "session" => RateName::Session,
+        "account" => RateName::Account,
+        "connect" => RateName::Connect,
+        "stranger" => RateName::Stranger,
         other => {
-            let names = "sign-in, password, refresh, request, look-up or invite";
+            let names = "sign-in, password, refresh, request, look-up, invite, session, account, connect or stranger";
             return Err(format!("there is no rate {other:?}: {names}"));
         }
     };
@@ -151,11 +165,13 @@ impl Serve {
             },
             ..AccountConfig::default()
         };
+        let mut edge_rates = EdgeRates::default();
         for &(name, rate) in &self.rates {
-            *name.of(&mut accounts.rates) = rate;
+            *name.of(&mut accounts.rates, &mut edge_rates) = rate;
         }
         if self.unlimited {
             accounts = accounts.unlimited();
+            edge_rates = EdgeRates::UNLIMITED;
         }
         if self.cheap_passwords {
             accounts = accounts.with_cheap_passwords();
@@ -164,6 +180,7 @@ impl Serve {
             accounts,
             workers: usize::from(self.workers),
             connections_max: self.connections_max,
+            edge_rates,
             heartbeat_interval_ms: self.heartbeat_interval_ms,
             backoff_cap_ms: self.backoff_cap_ms,
             segment_bytes: self.segment_bytes,
@@ -240,8 +257,8 @@ mod tests {
     #[test]
     fn a_rate_is_read_or_refused_with_what_would_be_right() {
         let (name, rate) = parse_rate("look-up=5/1000").expect("a rate");
-        let mut rates = AccountRates::default();
-        *name.of(&mut rates) = rate;
+        let (mut rates, mut edge) = (AccountRates::default(), EdgeRates::default());
+        *name.of(&mut rates, &mut edge) = rate;
         assert_eq!(rates.look_up_by_account, Rate { burst: 5, interval_ms: 1_000 });
         let wrong = ["look-up", "x=1/1", "invite=0/5", "invite=a/5"];
         let said: Vec<String> = wrong.iter().map(|text| parse_rate(text).err().unwrap_or_default()).collect();

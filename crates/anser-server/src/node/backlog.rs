@@ -1,0 +1,73 @@
+//! How long a queue delays what comes into it: what waits is counted by whoever fills it, what one of those
+//! takes is measured by whoever empties it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anser_edge::admission::{Pace, delay_ms};
+
+/// What waits in a queue.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    waiting: AtomicU64,
+    each_ns: AtomicU64,
+}
+
+impl Backlog {
+    /// So much more waits.
+    pub(super) fn more(&self, weight: u64) {
+        self.waiting.fetch_add(weight, Ordering::Relaxed);
+    }
+
+    /// What could not be queued after all.
+    pub(super) fn less(&self, weight: u64) {
+        self.waiting.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    /// How long what comes now would wait, in milliseconds.
+    pub fn delay_ms(&self) -> u64 {
+        delay_ms(self.waiting.load(Ordering::Relaxed), self.each_ns.load(Ordering::Relaxed))
+    }
+}
+
+/// For whoever empties a queue.
+#[derive(Debug, Default)]
+pub struct Meter {
+    backlog: Arc<Backlog>,
+    pace: Pace,
+}
+
+impl Meter {
+    pub(super) fn new(backlog: Arc<Backlog>) -> Self {
+        Meter { backlog, pace: Pace::default() }
+    }
+
+    /// What waits in the queue.
+    pub fn backlog(&self) -> Arc<Backlog> {
+        self.backlog.clone()
+    }
+
+    /// So much was taken at once and is done by `now_ms`; the first of it had waited since `since_ms`.
+    pub fn done(&mut self, weight: u64, since_ms: u64, now_ms: u64) {
+        self.pace.worked(weight, since_ms, now_ms);
+        self.backlog.each_ns.store(self.pace.each_ns(), Ordering::Relaxed);
+        self.backlog.less(weight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_delays_until_it_is_done() {
+        let backlog = Arc::new(Backlog::default());
+        let mut meter = Meter::new(backlog.clone());
+        backlog.more(1_000);
+        assert_eq!(backlog.delay_ms(), 0, "nobody knows yet what one takes");
+        meter.done(500, 10, 60);
+        assert_eq!(backlog.delay_ms(), 50);
+        meter.done(500, 10, 110);
+        assert_eq!(backlog.delay_ms(), 0);
+    }
+}
