@@ -26,6 +26,7 @@ use bytes::Bytes;
 use self::kept::{Fate, KeptBack};
 use self::queue::Queue;
 use self::requests::Waiting;
+use crate::admission::Class;
 use crate::quota::Bucket;
 use crate::{Asked, Effect, Framing, Grant, Input, Shell, convert};
 
@@ -98,6 +99,20 @@ impl Session {
     /// [`PUT_OFF_MS`], so that whoever goes on asking costs little.
     pub fn was_put_off(&mut self) -> bool {
         std::mem::take(&mut self.put_off)
+    }
+
+    /// With what error every send in binary form is answered now, where there is no time to read them.
+    pub fn puts_off_sends(&self, shell: &dyn Shell) -> Option<v1::Error> {
+        if self.attached.is_none() || self.closing || self.is_busy() || self.json || shell.is_draining() {
+            return None;
+        }
+        requests::admit(Class::Act, shell).err()
+    }
+
+    /// Queues such answers.
+    pub fn push_put_off(&mut self, answers: Bytes, framing: &dyn Framing) {
+        self.put_off = true;
+        self.push(answers, framing);
     }
 
     /// Takes one input. `now` is the wall clock.

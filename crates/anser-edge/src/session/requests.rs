@@ -20,7 +20,7 @@ const LIST_BYTES: usize = 512 * 1024;
 /// What draining tells clients to wait.
 pub const RECONNECT_AFTER_MS: u64 = 1_000;
 /// How long a client is not read of which something was put off.
-pub const PUT_OFF_MS: u64 = 200;
+pub const PUT_OFF_MS: u64 = 300;
 
 /// What a session asked for, to be gone on with when the answer comes.
 #[derive(Debug)]
@@ -179,10 +179,9 @@ impl Session {
 
     /// Whether there is time for it.
     fn admit(&mut self, class: Class, shell: &dyn Shell) -> Result<(), v1::Error> {
-        admission::admit(class, shell.queueing_delay_ms()).map_err(|retry_after_ms| {
-            self.put_off = true;
-            convert::error(&Refusal::Overloaded).after_ms(retry_after_ms)
-        })
+        let admitted = admit(class, shell);
+        self.put_off |= admitted.is_err();
+        admitted
     }
 
     /// Whether it may ask so much: the session, and all sessions of the account together.
@@ -319,6 +318,12 @@ impl Session {
     pub(super) fn push_result(&mut self, id: u64, result: Wire, shell: &dyn Shell) {
         self.push_frame(&v1::ServerFrame::response(id, result), shell);
     }
+}
+
+/// Whether there is time for a request of this class.
+pub(super) fn admit(class: Class, shell: &dyn Shell) -> Result<(), v1::Error> {
+    let admitted = admission::admit(class, shell.queueing_delay_ms());
+    admitted.map_err(|retry_after_ms| convert::error(&Refusal::Overloaded).after_ms(retry_after_ms))
 }
 
 /// Asks what the account's home keeps.

@@ -46,6 +46,8 @@ pub use self::quotas::EdgeRates;
 
 /// Bytes read off a socket at once, into a buffer that a thread's connections share.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes that the kernel keeps for a connection that does not read; it counts its own overhead in.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to say hello, and a blocked one to read.
 const PATIENCE_MS: u64 = 15_000;
 /// How often silent connections are looked for.
@@ -183,6 +185,8 @@ impl Edge {
             return;
         }
         _ = stream.set_nodelay(true);
+        // What the kernel keeps for a slow reader is memory too, and would grow to megabytes.
+        _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
         let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(id, stream, network, edge.clock.monotonic_ms()));
         edge.sessions.add(connection.clone());
@@ -278,6 +282,7 @@ impl EdgeShared {
                 self.write(connection);
                 return Consumed::Last;
             }
+            self.put_off_unread(connection, inbox);
             let incoming = inbox.next(FRAME_BYTES);
             if matches!(incoming, Ok(Some(_))) && self.is_stranger_too_often(connection) {
                 continue;
@@ -310,6 +315,21 @@ impl EdgeShared {
                     session.close(Some(ws::close(error.code)));
                 }
             }
+        }
+    }
+
+    /// Where there is no time for sends there is none to read them either: refusing one must cost a small part of
+    /// what doing it costs, or a server that is offered five times what it bears does nothing but refuse.
+    fn put_off_unread(&self, connection: &Connection, inbox: &mut Inbox) {
+        let mut state = connection.state();
+        let Some(error) = state.session.puts_off_sends(self) else { return };
+        let error = prost::Message::encode_to_vec(&error);
+        let mut refusals = Vec::new();
+        while let Some(id) = inbox.skip_send(FRAME_BYTES) {
+            ws::append_refusal(id, &error, &mut refusals);
+        }
+        if !refusals.is_empty() {
+            state.session.push_put_off(refusals.into(), self);
         }
     }
 
