@@ -14,8 +14,8 @@ use crate::device::Device;
 use crate::server::{Server, kill_now};
 
 /// Of all who come back, at most so many of a hundred may come within a tenth of a second: a herd would come
-/// within one.
-pub const HERD_PERCENT: u64 = 25;
+/// within one. (A first backoff is spread over half a second, so that a fifth is the least.)
+pub const HERD_PERCENT: u64 = 50;
 /// How long everybody may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);

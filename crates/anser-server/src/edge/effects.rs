@@ -187,7 +187,7 @@ impl Shell for EdgeShared {
 
     fn queueing_delay_ms(&self) -> u64 {
         // A request waits for its core, and its answer for those that are delivered before it.
-        self.node.queueing_delay_ms() + self.backlog.delay_ms()
+        self.node.queueing_delay_ms() + self.backlog.delay_ms(self.clock.monotonic_ms())
     }
 
     fn charge(&self, account: AccountId, weight: u32) -> Result<(), u64> {

@@ -289,7 +289,8 @@ impl Node {
     /// How long what comes now would wait for a worker, in milliseconds: for the one with most to do, since they
     /// share the processors.
     pub fn queueing_delay_ms(&self) -> u64 {
-        self.shared.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms()).max().unwrap_or(0)
+        let now_ms = self.shared.clock.monotonic_ms();
+        self.shared.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms(now_ms)).max().unwrap_or(0)
     }
 
     /// Gives a command and waits for what it came to.

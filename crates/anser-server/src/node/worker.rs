@@ -1,6 +1,6 @@
 //! One task that owns some of the slots: feeds their engines and performs the effects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,6 +132,8 @@ pub(super) struct Worker {
     engines: HashMap<Slot, SlotEngine>,
     /// Appends of all slots, in the order in which the log took them.
     appends: FuturesOrdered<Returning>,
+    /// When each of them was given to the log.
+    appended_at_ms: VecDeque<u64>,
     others: FuturesUnordered<Returning>,
     flusher: Flusher,
     trimmer: Trimmer,
@@ -162,6 +164,7 @@ impl Worker {
             opened: Some(opened),
             engines: HashMap::new(),
             appends: FuturesOrdered::new(),
+            appended_at_ms: VecDeque::new(),
             others: FuturesUnordered::new(),
             pending: Vec::new(),
             touched: Vec::new(),
@@ -197,7 +200,11 @@ impl Worker {
             }
             tokio::select! {
                 biased;
-                Some(done) = self.appends.next(), if !self.appends.is_empty() => self.pending.push(done),
+                Some(done) = self.appends.next(), if !self.appends.is_empty() => {
+                    self.appended_at_ms.pop_front();
+                    self.inbox.meter.under_way_since(self.appended_at_ms.front().copied());
+                    self.pending.push(done);
+                }
                 Some(done) = self.others.next(), if !self.others.is_empty() => self.pending.push(done),
                 done = self.flusher.next(), if self.flusher.is_busy() => self.pending.extend(done),
                 () = self.trimmer.next(), if self.trimmer.is_busy() => {}
@@ -297,6 +304,8 @@ impl Worker {
             Effect::Append(record) => {
                 let through = record.header.last_n();
                 let appended = self.ports.log.append(record);
+                self.appended_at_ms.push_back(self.ports.clock.monotonic_ms());
+                self.inbox.meter.under_way_since(self.appended_at_ms.front().copied());
                 self.appends.push_back(Box::pin(async move {
                     (slot, Input::Appended { through, result: appended.await })
                 }));
