@@ -58,7 +58,9 @@ impl Class {
 pub fn weight(wanted: &Wanted) -> u32 {
     match wanted {
         Wanted::Command(command) => match &command.intent {
-            Intent::CreateGroup { members, .. } | Intent::AddMembers(members) => 4 + members.len() as u32 / 16,
+            Intent::CreateGroup { members, .. } | Intent::AddMembers(members) => {
+                4 + members.len() as u32 / 16
+            }
             _ => 1,
         },
         Wanted::Query(..) | Wanted::Other(Request::GetProfiles(_)) => 4,

@@ -184,18 +184,6 @@ impl Crowd {
         self.lines[at].resyncs
     }
 
-    /// Asks for a sync where events may have been missed, as a client does.
-    ///
-    /// # Errors
-    /// The socket fails.
-    pub fn sync(&mut self, at: usize) -> anyhow::Result<()> {
-        let line = &mut self.lines[at];
-        let id = line.first_pending + line.pending.len() as u64;
-        line.pending.push_back(Asked::Sync);
-        socket::push_request(&mut line.unsent, id, Request::Sync(v1::Sync::default()));
-        line.write()
-    }
-
     /// Offers a load, and waits until all of it is answered.
     ///
     /// # Errors
@@ -300,7 +288,7 @@ impl Crowd {
                     answered += self.answer(at, now, answer, outcome)?;
                 }
                 Some(server_frame::Frame::Event(event)) => self.delivery(now, &event, outcome),
-                Some(server_frame::Frame::Resync(_)) => self.lines[at].resyncs += 1,
+                Some(server_frame::Frame::Resync(_)) => self.lines[at].missed(),
                 _ => {}
             }
         }
@@ -341,7 +329,9 @@ impl Crowd {
                 outcome.answers_us.push(took.as_micros() as u64);
                 if took <= USEFUL_WITHIN { outcome.useful += 1 } else { outcome.late += 1 }
             }
-            Some(response::Result::Error(error)) if error.code == "overloaded" && error.retry_after_ms > 0 => {
+            Some(response::Result::Error(error))
+                if error.code == "overloaded" && error.retry_after_ms > 0 =>
+            {
                 outcome.put_off += 1;
             }
             other => anyhow::bail!("message {tag} of line {at} was answered with {other:?}"),
@@ -359,6 +349,16 @@ impl Crowd {
 }
 
 impl Line {
+    /// Events were missed: none come until a sync is asked for.
+    fn missed(&mut self) {
+        self.resyncs += 1;
+        if !self.pending.contains(&Asked::Sync) {
+            let id = self.first_pending + self.pending.len() as u64;
+            self.pending.push_back(Asked::Sync);
+            socket::push_request(&mut self.unsent, id, Request::Sync(v1::Sync::default()));
+        }
+    }
+
     fn write(&mut self) -> anyhow::Result<()> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {

@@ -103,9 +103,8 @@ impl Session {
         };
         match (self.actor(), request) {
             (None, Request::Hello(hello)) => {
-                let greeted = self
-                    .admit(Class::Keep, shell)
-                    .and_then(|()| self.hello(id, hello, shell, effects));
+                let greeted =
+                    self.admit(Class::Keep, shell).and_then(|()| self.hello(id, hello, shell, effects));
                 if let Err(error) = greeted {
                     self.refuse_and_close(id, error, shell);
                 }

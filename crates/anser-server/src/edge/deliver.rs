@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anser_edge::{Input, Session, deliver, resync};
-use anser_model::{AccountId, UnixMillis};
 use super::EdgeShared;
 use super::connection::Connection;
 use super::sessions::Table;
 use crate::node::{Batch, EdgeInbox, ToEdge};
+use anser_edge::{Input, Session, deliver, resync};
+use anser_model::{AccountId, UnixMillis};
 
 /// Batches that are delivered before anything is written.
 const BATCHES_PER_TURN: usize = 256;

@@ -320,7 +320,8 @@ mod tests {
             masked(0x82, &anser_proto::encode_client(&frame, anser_proto::Encoding::Binary))
         };
         let mut inbox = Inbox::default();
-        let send = Request::Send(v1::Send { message: Some(v1::Message::text("hello")), ..v1::Send::default() });
+        let send =
+            Request::Send(v1::Send { message: Some(v1::Message::text("hello")), ..v1::Send::default() });
         inbox.push(&frame(7, send.clone()));
         inbox.push(&frame(8, send.clone()));
         inbox.push(&frame(9, Request::Ping(v1::Ping {})));

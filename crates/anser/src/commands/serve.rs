@@ -132,7 +132,8 @@ fn parse_rate(text: &str) -> Result<(RateName, Rate), String> {
         "connect" => RateName::Connect,
         "stranger" => RateName::Stranger,
         other => {
-            let names = "sign-in, password, refresh, request, look-up, invite, session, account, connect or stranger";
+            let names =
+                "sign-in, password, refresh, request, look-up, invite, session, account, connect or stranger";
             return Err(format!("there is no rate {other:?}: {names}"));
         }
     };
