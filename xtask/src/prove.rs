@@ -45,6 +45,12 @@ const HARNESSES: &[Harness] = &[
         program: "anser-bench",
         arguments: &["matrix"],
     },
+    Harness {
+        name: "storm",
+        packages: &["anser", "anser-bench"],
+        program: "anser-bench",
+        arguments: &["storm"],
+    },
     Harness { name: PLANTED, packages: &["anser-sim"], program: "anser-sim-planted", arguments: &[] },
 ];
 

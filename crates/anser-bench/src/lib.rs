@@ -8,7 +8,7 @@
 //! | [`cast`] | people with their devices, and what must be true of all of them in the end |
 //! | [`book`] | the ledger: what was acknowledged, written down by its senders |
 //! | [`audit`] | reads everything back and compares |
-//! | [`ledger`], [`kills`], [`upgrade`], [`matrix`] | the harnesses |
+//! | [`ledger`], [`kills`], [`storm`], [`upgrade`], [`matrix`] | the harnesses |
 //! | [`socket`], [`load`], [`talk`], [`process`] | a client with nothing around it, one loop for many sockets, what the system says of a process |
 //! | [`raw`] | what the machine does at most, by small programs |
 //! | [`direct`], [`idle`], [`figures`], [`bench`] | the benches: ours beside the machine's limit |
@@ -35,6 +35,7 @@ pub mod raw;
 pub mod report;
 pub mod server;
 pub mod socket;
+pub mod storm;
 pub mod talk;
 pub mod upgrade;
 pub mod watch;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anser_bench::bench::Bench;
-use anser_bench::{kills, ledger, matrix, upgrade};
+use anser_bench::{kills, ledger, matrix, storm, upgrade};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,6 +27,8 @@ enum Harness {
     Kills(kills::Options),
     /// Every request by everybody who might ask it: nobody may learn what is not theirs
     Matrix(matrix::Options),
+    /// More than the server can bear: overload, a hot group, a slow reader, everybody coming back at once
+    Storm(storm::Options),
     /// Data folders of every released format, opened, served and lived in
     Upgrade(upgrade::Options),
     /// Figures beside the machine's own limit
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Harness::Ledger(options) => runtime.block_on(unless_stopped(ledger::run(options))),
         Harness::Kills(options) => runtime.block_on(unless_stopped(kills::run(options))),
         Harness::Matrix(options) => runtime.block_on(unless_stopped(matrix::run(options))),
+        Harness::Storm(options) => runtime.block_on(unless_stopped(storm::run(options))),
         Harness::Upgrade(options) => runtime.block_on(unless_stopped(upgrade::run(options))),
         Harness::Bench(_) => Ok(true),
     };

@@ -7,12 +7,15 @@
 //! - [`session`]: one connection: hello, sync, requests, what is queued for it
 //! - [`exchange`]: what goes in, what comes out
 //! - [`shell`]: what the machine takes from around it at once
+//! - [`admission`], [`quota`]: whether there is time for a request, and whether one may ask so much
 //! - [`deliver`]: a durable fact, to the sessions that it is for
 //! - [`convert`]: wire types end here
 
+pub mod admission;
 pub mod convert;
 pub mod deliver;
 pub mod exchange;
+pub mod quota;
 pub mod session;
 pub mod shell;
 

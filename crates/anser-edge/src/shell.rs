@@ -6,6 +6,7 @@ use anser_proto::{Encoding, v1};
 use bytes::Bytes;
 
 use crate::Grant;
+use crate::quota::Rate;
 
 /// Frames as they go over the transport.
 pub trait Framing {
@@ -27,6 +28,8 @@ pub struct Terms {
     pub heartbeat_interval_ms: u64,
     /// What a client's backoff is capped at.
     pub backoff_cap_ms: u64,
+    /// How much one session may ask.
+    pub session_rate: Rate,
 }
 
 /// What a session asks of its shell and is told without waiting. None of it may call a session.
@@ -39,6 +42,18 @@ pub trait Shell: Framing {
 
     /// Whether it is going: nothing is begun any more.
     fn is_draining(&self) -> bool;
+
+    /// Milliseconds by a clock that is never set.
+    fn monotonic_ms(&self) -> u64;
+
+    /// How long what is taken now would wait for those before it, in milliseconds.
+    fn queueing_delay_ms(&self) -> u64;
+
+    /// Takes so much from what the account may ask, or says in how many milliseconds there will be as much.
+    ///
+    /// # Errors
+    /// It has asked too much: nothing was taken.
+    fn charge(&self, account: AccountId, weight: u32) -> Result<(), u64>;
 
     /// Whether all of them are known here to exist; `false` says nothing.
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool;

@@ -7,6 +7,7 @@
 pub mod bodies;
 pub mod codec;
 pub mod errors;
+pub mod peek;
 pub mod tables;
 pub mod version;
 pub mod wire;

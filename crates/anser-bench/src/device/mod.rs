@@ -64,6 +64,13 @@ impl Device {
         &self.recorder
     }
 
+    /// What any client of it signs in with.
+    pub fn options(&self) -> Options {
+        let mut options = Options::new(vec![self.server.clone()], self.key.access_token.clone());
+        options.tokens = self.key.tokens.clone();
+        options
+    }
+
     /// Starts its client on what its store holds.
     ///
     /// # Errors
@@ -73,8 +80,7 @@ impl Device {
         if self.client.borrow().is_some() {
             return Ok(());
         }
-        let mut options = Options::new(vec![self.server.clone()], self.key.access_token.clone());
-        options.tokens = self.key.tokens.clone();
+        let mut options = self.options();
         options.session = Config {
             client: concat!("anser-bench/", env!("CARGO_PKG_VERSION")).to_owned(),
             keep: Keep::Heads,

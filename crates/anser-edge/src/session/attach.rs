@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::kept::KeptBack;
 use super::requests::{Greeting, Waiting, ask_home, home};
 use super::{Attached, Session};
+use crate::quota::Bucket;
 use crate::{Effect, Framing, Grant, Question, Shell, Verified, convert};
 
 /// How long until a slot that could not answer is asked again.
@@ -64,7 +65,14 @@ impl Session {
         };
         let send_only = greeting.send_only;
         let kept = Some(Box::new(KeptBack::attaching()));
-        self.attached = Some(Box::new(Attached { grant, profile_version, round: 0, send_only, kept }));
+        self.attached = Some(Box::new(Attached {
+            grant,
+            profile_version,
+            round: 0,
+            quota: Bucket::default(),
+            send_only,
+            kept,
+        }));
         self.wait(Waiting::Welcome(greeting));
         effects.push(Effect::Enter(grant.account));
         effects.push(Effect::Ask(ask_home(grant.account, shell)));

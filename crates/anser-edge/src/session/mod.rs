@@ -26,11 +26,13 @@ use bytes::Bytes;
 use self::kept::{Fate, KeptBack};
 use self::queue::Queue;
 use self::requests::Waiting;
+use crate::admission::Class;
+use crate::quota::Bucket;
 use crate::{Asked, Effect, Framing, Grant, Input, Shell, convert};
 
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
 pub use queue::{QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
-pub use requests::RECONNECT_AFTER_MS;
+pub use requests::{PUT_OFF_MS, RECONNECT_AFTER_MS};
 
 /// One connection of a client: see the module. Between frames it owns nothing but who is on it.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Session {
     json: bool,
     /// The last frame is queued.
     closing: bool,
+    /// Something was put off for want of time or quota, and the shell has not been told.
+    put_off: bool,
     /// What it asked for before it takes another frame.
     waiting: Option<Box<Waiting>>,
     attached: Option<Box<Attached>>,
@@ -54,6 +58,8 @@ struct Attached {
     profile_version: u64,
     /// Counts its syncs: an answer to an earlier one is of no use.
     round: u32,
+    /// What it may still ask.
+    quota: Bucket,
     /// No events are sent.
     send_only: bool,
     kept: Option<Box<KeptBack>>,
@@ -63,13 +69,13 @@ impl Session {
     /// A connection that nobody has spoken on. Ids are never used again at an edge.
     pub fn new(id: u64) -> Self {
         let queue = Queue::default();
-        let heartbeat_interval_ms = None;
         Session {
             id,
             queue,
-            heartbeat_interval_ms,
+            heartbeat_interval_ms: None,
             json: false,
             closing: false,
+            put_off: false,
             waiting: None,
             attached: None,
         }
@@ -104,6 +110,26 @@ impl Session {
     /// Whether its last frame is queued: nothing more is, and frames of the client are of no use.
     pub fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Whether something was put off since this was last asked: then the shell reads no more of the client for
+    /// [`PUT_OFF_MS`], so that whoever goes on asking costs little.
+    pub fn was_put_off(&mut self) -> bool {
+        std::mem::take(&mut self.put_off)
+    }
+
+    /// With what error every send in binary form is answered now, where there is no time to read them.
+    pub fn puts_off_sends(&self, shell: &dyn Shell) -> Option<v1::Error> {
+        if self.attached.is_none() || self.closing || self.is_busy() || self.json || shell.is_draining() {
+            return None;
+        }
+        requests::admit(Class::Act, shell).err()
+    }
+
+    /// Queues such answers.
+    pub fn push_put_off(&mut self, answers: Bytes, framing: &dyn Framing) {
+        self.put_off = true;
+        self.push(answers, framing);
     }
 
     /// Takes one input. `now` is the wall clock.

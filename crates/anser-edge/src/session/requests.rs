@@ -9,6 +9,7 @@ use anser_proto::v1::response::Result as Wire;
 use anser_proto::{Encoding, ErrorCode, v1, wire};
 
 use super::Session;
+use crate::admission::{self, Class};
 use crate::convert::{self, Wanted};
 use crate::{Effect, Question, Shell};
 
@@ -18,6 +19,8 @@ const ASKED_AT_ONCE: usize = 200;
 const LIST_BYTES: usize = 512 * 1024;
 /// What draining tells clients to wait.
 pub const RECONNECT_AFTER_MS: u64 = 1_000;
+/// How long a client is not read of which something was put off.
+pub const PUT_OFF_MS: u64 = 300;
 
 /// What a session asked for, to be gone on with when the answer comes.
 #[derive(Debug)]
@@ -100,7 +103,9 @@ impl Session {
         };
         match (self.actor(), request) {
             (None, Request::Hello(hello)) => {
-                if let Err(error) = self.hello(id, hello, shell, effects) {
+                let greeted =
+                    self.admit(Class::Keep, shell).and_then(|()| self.hello(id, hello, shell, effects));
+                if let Err(error) = greeted {
                     self.refuse_and_close(id, error, shell);
                 }
             }
@@ -133,7 +138,10 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> Result<(), v1::Error> {
         let reply = self.reply_to(id, shell);
-        match convert::wanted(actor, request)? {
+        let wanted = convert::wanted(actor, request)?;
+        self.admit(Class::of(&wanted), shell)?;
+        self.charge(actor.account, admission::weight(&wanted), shell)?;
+        match wanted {
             Wanted::Command(command) => {
                 let named = convert::named_accounts(&command);
                 if named.is_empty() || shell.known_to_exist(&named) {
@@ -166,6 +174,25 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is time for it.
+    fn admit(&mut self, class: Class, shell: &dyn Shell) -> Result<(), v1::Error> {
+        let admitted = admit(class, shell);
+        self.put_off |= admitted.is_err();
+        admitted
+    }
+
+    /// Whether it may ask so much: the session, and all sessions of the account together.
+    fn charge(&mut self, account: AccountId, weight: u32, shell: &dyn Shell) -> Result<(), v1::Error> {
+        let attached = self.attached.as_mut().expect("only who is attached is charged");
+        let (rate, now_ms) = (shell.terms().session_rate, shell.monotonic_ms());
+        let taken = attached.quota.take(weight, rate, now_ms);
+        taken.and_then(|()| shell.charge(account, weight)).map_err(|retry_after_ms| {
+            self.put_off = true;
+            let why = "too much was asked at once: ask again after retry_after_ms";
+            v1::Error::new(ErrorCode::RateLimited, why).after_ms(retry_after_ms)
+        })
     }
 
     /// Whether those whom the waiting command names exist.
@@ -290,6 +317,12 @@ impl Session {
     pub(super) fn push_result(&mut self, id: u64, result: Wire, shell: &dyn Shell) {
         self.push_frame(&v1::ServerFrame::response(id, result), shell);
     }
+}
+
+/// Whether there is time for a request of this class.
+pub(super) fn admit(class: Class, shell: &dyn Shell) -> Result<(), v1::Error> {
+    let admitted = admission::admit(class, shell.queueing_delay_ms());
+    admitted.map_err(|retry_after_ms| convert::error(&Refusal::Overloaded).after_ms(retry_after_ms))
 }
 
 /// Asks what the account's home keeps.

@@ -1,9 +1,11 @@
-//! Token buckets, each a single number, in bounded memory.
+//! Token buckets by key, in bounded memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
+
+use anser_edge::quota::{Bucket, Rate};
 
 use super::error::AccessError;
 
@@ -11,31 +13,21 @@ use super::error::AccessError;
 /// costs those who are limited nothing.
 const BUCKETS: usize = 65_536;
 
-/// How much may be done at once, and how soon more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How many at once.
-    pub burst: u32,
-    /// Milliseconds until one more.
-    pub interval_ms: u64,
-}
-
-/// A bucket for each key. A bucket is the time at which it will be full again (the generic cell rate
-/// algorithm, ITU-T I.371): no timer has to fill it.
+/// A bucket for each key.
 pub struct RateLimiter<K> {
     buckets: Mutex<Buckets<K>>,
 }
 
 struct Buckets<K> {
     rate: Rate,
-    full_at_ms: HashMap<K, u64>,
+    by_key: HashMap<K, Bucket>,
 }
 
 impl<K: Hash + Eq + Clone> RateLimiter<K> {
     /// A limiter without buckets yet.
     pub fn new(rate: Rate) -> Self {
         assert!(rate.burst > 0, "a rate allows something");
-        RateLimiter { buckets: Mutex::new(Buckets { rate, full_at_ms: HashMap::new() }) }
+        RateLimiter { buckets: Mutex::new(Buckets { rate, by_key: HashMap::new() }) }
     }
 
     /// From now on at this rate. Who has used up their bucket waits no longer than the new rate says.
@@ -44,33 +36,40 @@ impl<K: Hash + Eq + Clone> RateLimiter<K> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.rate != rate {
             // When a bucket is full again was counted at the old rate, and means nothing at the new one.
-            *buckets = Buckets { rate, full_at_ms: HashMap::new() };
+            *buckets = Buckets { rate, by_key: HashMap::new() };
         }
     }
 
     /// Takes one token of the key's bucket at a monotonic time, or says when there will be one.
     pub fn take(&self, key: K, now_ms: u64) -> Result<(), AccessError> {
+        self.charge(key, 1, now_ms).map_err(|retry_after_ms| AccessError::RateLimited { retry_after_ms })
+    }
+
+    /// Takes so many, or says in how many milliseconds there will be as many.
+    ///
+    /// # Errors
+    /// There are fewer: none was taken.
+    pub fn charge(&self, key: K, weight: u32, now_ms: u64) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Buckets { rate, full_at_ms: buckets } = &mut *buckets;
-        let capacity_ms = rate.interval_ms * u64::from(rate.burst);
-        let full_at_ms = buckets.get(&key).copied().unwrap_or(0).max(now_ms) + rate.interval_ms;
-        let earliest_ms = full_at_ms.saturating_sub(capacity_ms);
-        if earliest_ms > now_ms {
-            return Err(AccessError::RateLimited { retry_after_ms: earliest_ms - now_ms });
+        let Buckets { rate, by_key: buckets } = &mut *buckets;
+        if *rate == Rate::UNLIMITED {
+            return Ok(());
         }
-        if buckets.len() >= BUCKETS && !buckets.contains_key(&key) {
+        if let Some(bucket) = buckets.get_mut(&key) {
+            return bucket.take(weight, *rate, now_ms);
+        }
+        if buckets.len() >= BUCKETS {
             forget_fullest(buckets);
         }
-        buckets.insert(key, full_at_ms);
-        Ok(())
+        buckets.entry(key).or_default().take(weight, *rate, now_ms)
     }
 }
 
-fn forget_fullest<K: Hash + Eq>(buckets: &mut HashMap<K, u64>) {
-    let mut times: Vec<u64> = buckets.values().copied().collect();
-    let quarter = times.len() / 4;
-    let (_, &mut threshold, _) = times.select_nth_unstable(quarter);
-    buckets.retain(|_, full_at_ms| *full_at_ms > threshold);
+fn forget_fullest<K: Hash + Eq>(buckets: &mut HashMap<K, Bucket>) {
+    let mut all: Vec<Bucket> = buckets.values().copied().collect();
+    let quarter = all.len() / 4;
+    let (_, &mut threshold, _) = all.select_nth_unstable(quarter);
+    buckets.retain(|_, bucket| *bucket > threshold);
 }
 
 /// The part of an address that one customer of a network cannot change at will: all of an IPv4 one,
@@ -126,7 +125,7 @@ mod tests {
         for key in 0..3 * BUCKETS as u64 {
             assert_eq!(limiter.take(key, 0), Ok(()));
         }
-        assert!(limiter.buckets.lock().unwrap().full_at_ms.len() <= BUCKETS);
+        assert!(limiter.buckets.lock().unwrap().by_key.len() <= BUCKETS);
         assert!(limiter.take(u64::MAX, 0).is_err());
     }
 

@@ -36,13 +36,14 @@ use anser_model::{AccountId, DeviceId, SessionId, Timeline};
 
 pub use administration::{ACCOUNTS_PER_PAGE, AccountView, Administration, ApiCaller, Authority};
 pub use anser_edge::Grant;
+pub use anser_edge::quota::Rate;
 pub use bring::{IMPORTED_PER_CALL, Imported, NewPerson, TokenRequest};
 pub use directory::{PROFILES_PER_CALL, Profile};
 pub use error::AccessError;
 pub use home::{CredentialView, Home, HomeError};
 pub use invitations::{FirstInvitations, INVITATIONS_PER_AUTHOR, Invitation};
 pub use keys::NewKey;
-pub use limiter::{Rate, RateLimiter, network};
+pub use limiter::{RateLimiter, network};
 pub use passwords::{BadPasswordCost, PasswordCost};
 pub use profile::ProfileChange;
 pub use refresh::REFRESH_TOKEN_MS;
@@ -111,7 +112,7 @@ pub struct AccountConfig {
 impl AccountConfig {
     /// The same without limits on how fast: for load tests on a machine of one's own.
     pub fn unlimited(self) -> Self {
-        let rate = Rate { burst: u32::MAX, interval_ms: 1 };
+        let rate = Rate::UNLIMITED;
         let rates = AccountRates {
             sign_in_by_network: rate,
             password_by_handle: rate,

@@ -2,6 +2,7 @@
 //! table and the task that waits for the socket.
 
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -18,6 +19,7 @@ pub(super) struct Connection {
     /// That of its session.
     pub(super) id: u64,
     stream: Stream,
+    network: IpAddr,
     /// After how long without a frame its client pings.
     heartbeat_interval_ms: u64,
     /// When something last came in, in monotonic milliseconds.
@@ -42,10 +44,17 @@ pub(super) enum Flushed {
 }
 
 impl Connection {
-    pub(super) fn new(id: u64, stream: Stream, heartbeat_interval_ms: u64, now_ms: u64) -> Self {
+    pub(super) fn new(
+        id: u64,
+        stream: Stream,
+        network: IpAddr,
+        heartbeat_interval_ms: u64,
+        now_ms: u64,
+    ) -> Self {
         let session = Session::with_heartbeat(id, heartbeat_interval_ms);
         let state = Mutex::new(State { session, writing: false });
-        Connection { id, stream, heartbeat_interval_ms, heard_at_ms: AtomicU64::new(now_ms), state }
+        let heard_at_ms = AtomicU64::new(now_ms);
+        Connection { id, stream, network, heartbeat_interval_ms, heard_at_ms, state }
     }
 
     pub(super) fn stream(&self) -> &Stream {
@@ -54,6 +63,11 @@ impl Connection {
 
     pub(super) fn heartbeat_interval_ms(&self) -> u64 {
         self.heartbeat_interval_ms
+    }
+
+    /// From where it comes.
+    pub(super) fn network(&self) -> IpAddr {
+        self.network
     }
 
     pub(super) fn heard(&self, now_ms: u64) {

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anser_edge::{Input, Session, deliver, resync};
-use anser_model::{AccountId, UnixMillis};
-use tokio::sync::mpsc;
-
 use super::EdgeShared;
 use super::connection::Connection;
 use super::sessions::Table;
-use crate::node::ToEdge;
+use crate::node::{Batch, EdgeInbox, ToEdge};
+use anser_edge::{Input, Session, deliver, resync};
+use anser_model::{AccountId, UnixMillis};
 
 /// Batches that are delivered before anything is written.
 const BATCHES_PER_TURN: usize = 256;
@@ -20,21 +18,24 @@ type Dirty = HashMap<u64, Arc<Connection>>;
 
 impl EdgeShared {
     /// Delivers until the core is gone.
-    pub(super) async fn deliver(self: Arc<Self>, mut from_core: mpsc::Receiver<Vec<ToEdge>>) {
-        let mut batches = Vec::with_capacity(BATCHES_PER_TURN);
+    pub(super) async fn deliver(self: Arc<Self>, mut from_core: EdgeInbox) {
+        let mut batches: Vec<Batch> = Vec::with_capacity(BATCHES_PER_TURN);
         let mut dirty = Dirty::new();
-        while from_core.recv_many(&mut batches, BATCHES_PER_TURN).await > 0 {
+        while from_core.batches.recv_many(&mut batches, BATCHES_PER_TURN).await > 0 {
+            let since_ms = batches[0].handed_at_ms;
+            let weight = batches.iter().map(|batch| batch.weight).sum();
             let now = self.clock.now();
             {
                 let table = self.sessions.read();
                 let mut here = Here { table: &table, dirty: &mut dirty };
-                for item in batches.drain(..).flatten() {
+                for item in batches.drain(..).flat_map(|batch| batch.items) {
                     self.deliver_one(&mut here, item, now);
                 }
             }
             for (_, connection) in dirty.drain() {
                 self.write(&connection);
             }
+            from_core.meter.done(weight, since_ms, self.clock.monotonic_ms());
         }
     }
 

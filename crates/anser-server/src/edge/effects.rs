@@ -198,6 +198,19 @@ impl Shell for EdgeShared {
         self.draining.is_cancelled()
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        self.clock.monotonic_ms()
+    }
+
+    fn queueing_delay_ms(&self) -> u64 {
+        // A request waits for its core, and its answer for those that are delivered before it.
+        self.node.queueing_delay_ms() + self.backlog.delay_ms(self.clock.monotonic_ms())
+    }
+
+    fn charge(&self, account: AccountId, weight: u32) -> Result<(), u64> {
+        self.quotas.account.charge(account, weight, self.clock.monotonic_ms())
+    }
+
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool {
         self.people.known_to_exist(accounts)
     }

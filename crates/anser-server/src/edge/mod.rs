@@ -6,10 +6,12 @@
 //! - [`sessions`]: who is here
 //! - [`effects`]: what sessions want done
 //! - [`deliver`]: what cores hand on
+//! - [`quotas`]: how much may be asked
 
 mod connection;
 mod deliver;
 mod effects;
+mod quotas;
 mod sessions;
 mod stream;
 pub mod ws;
@@ -17,6 +19,7 @@ pub mod ws;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,7 +28,7 @@ use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::clock::Clock;
 use anser_edge::Terms;
-use anser_edge::session::RECONNECT_AFTER_MS;
+use anser_edge::session::{PUT_OFF_MS, RECONNECT_AFTER_MS};
 use anser_model::AccountId;
 use anser_model::limits::FRAME_BYTES;
 use anser_proto::{ErrorCode, v1};
@@ -34,15 +37,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, Flushed};
+use self::quotas::Quotas;
 use self::sessions::Sessions;
 pub use self::stream::{Stream, TlsStream};
 use self::ws::{CloseCode, Inbox, Incoming};
 use crate::accounts::Tokens;
 use crate::metrics::Metrics;
-use crate::node::Node;
+use crate::node::{Backlog, Node};
+
+pub use self::quotas::EdgeRates;
 
 /// Bytes read off a socket at once, into a buffer that a thread's connections share.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes that the kernel keeps for a connection that does not read; it counts its own overhead in.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to say hello, and a blocked one to read.
 const PATIENCE_MS: u64 = 15_000;
 /// How often silent connections are looked for.
@@ -81,6 +89,8 @@ pub struct EdgeConfig {
     pub backoff_cap_ms: u64,
     /// Connections at most.
     pub connections_max: usize,
+    /// How much may be asked.
+    pub rates: EdgeRates,
 }
 
 /// What an edge runs on.
@@ -110,6 +120,9 @@ pub(crate) struct EdgeShared {
     terms: Terms,
     proxied_heartbeat_interval_ms: u64,
     connections_max: AtomicUsize,
+    quotas: Quotas,
+    /// What the core has handed on and is not delivered.
+    backlog: Arc<Backlog>,
     node: Node,
     tokens: Arc<Tokens>,
     people: Arc<dyn People>,
@@ -135,6 +148,15 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
+/// By which way a connection came.
+#[derive(Debug, Clone, Copy)]
+pub struct CameBy {
+    /// The network of the client, as far as it is known.
+    pub network: IpAddr,
+    /// Something stands between that may forget a connection that is silent.
+    pub proxied: bool,
+}
+
 impl Edge {
     /// Starts an edge on its core.
     pub fn start(config: EdgeConfig, parts: EdgeParts) -> Edge {
@@ -145,11 +167,14 @@ impl Edge {
                 timeline: parts.node.timeline(),
                 heartbeat_interval_ms: config.heartbeat_interval_ms,
                 backoff_cap_ms: config.backoff_cap_ms,
+                session_rate: config.rates.session,
             },
             proxied_heartbeat_interval_ms: config
                 .proxied_heartbeat_interval_ms
                 .min(config.heartbeat_interval_ms),
             connections_max: AtomicUsize::new(config.connections_max),
+            quotas: Quotas::new(&config.rates),
+            backlog: from_core.meter.backlog(),
             node: parts.node,
             tokens: parts.tokens,
             people: parts.people,
@@ -165,8 +190,16 @@ impl Edge {
         Edge { shared }
     }
 
+    /// Whether one more connection may come from a network, or in how many milliseconds.
+    ///
+    /// # Errors
+    /// Too many came.
+    pub fn admit(&self, network: IpAddr) -> Result<(), u64> {
+        self.shared.quotas.connect.charge(network, 1, self.shared.clock.monotonic_ms())
+    }
+
     /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it.
-    pub fn adopt(&self, stream: Stream, already_read: Bytes, proxied: bool) {
+    pub fn adopt(&self, stream: Stream, came: CameBy, already_read: Bytes) {
         let edge = self.shared.clone();
         let connections_max = edge.connections_max.load(Ordering::Relaxed);
         if edge.sessions.read().len() >= connections_max || edge.draining.is_cancelled() {
@@ -176,13 +209,15 @@ impl Edge {
         }
         edge.metrics.connections_opened.add(1);
         _ = stream.tcp().set_nodelay(true);
+        // What the kernel keeps for a slow reader is memory too, and would grow to megabytes.
+        _ = socket2::SockRef::from(stream.tcp()).set_send_buffer_size(SEND_BUFFER_BYTES);
         let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
-        let heartbeat_interval_ms = match proxied {
+        let heartbeat_interval_ms = match came.proxied {
             true => edge.proxied_heartbeat_interval_ms,
             false => edge.terms.heartbeat_interval_ms,
         };
         let now_ms = edge.clock.monotonic_ms();
-        let connection = Arc::new(Connection::new(id, stream, heartbeat_interval_ms, now_ms));
+        let connection = Arc::new(Connection::new(id, stream, came.network, heartbeat_interval_ms, now_ms));
         edge.sessions.add(connection.clone());
         edge.tracker.clone().spawn(edge.converse(connection, already_read));
     }
@@ -253,6 +288,10 @@ impl EdgeShared {
                 }
                 Consumed::Last => break,
             }
+            if connection.state().session.was_put_off() {
+                // Boxed, so that an idle connection does not carry its timer.
+                Box::pin(tokio::time::sleep(Duration::from_millis(PUT_OFF_MS))).await;
+            }
             if poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_err() {
                 break;
             }
@@ -285,7 +324,12 @@ impl EdgeShared {
                 self.write(connection);
                 return Consumed::Last;
             }
-            match inbox.next(FRAME_BYTES) {
+            self.put_off_unread(connection, inbox);
+            let incoming = inbox.next(FRAME_BYTES);
+            if matches!(incoming, Ok(Some(_))) && self.is_stranger_too_often(connection) {
+                continue;
+            }
+            match incoming {
                 Ok(Some(Incoming::Message(kind, bytes))) => {
                     if let Some(rest) = self.message(connection, kind, &bytes) {
                         return Consumed::Until(rest);
@@ -314,6 +358,36 @@ impl EdgeShared {
                 }
             }
         }
+    }
+
+    /// Where there is no time for sends there is none to read them either: refusing one must cost a small part of
+    /// what doing it costs, or a server that is offered five times what it bears does nothing but refuse.
+    fn put_off_unread(&self, connection: &Connection, inbox: &mut Inbox) {
+        let mut state = connection.state();
+        let Some(error) = state.session.puts_off_sends(self) else { return };
+        let error = prost::Message::encode_to_vec(&error);
+        let mut refusals = Vec::new();
+        while let Some(id) = inbox.skip_send(FRAME_BYTES) {
+            ws::append_refusal(id, &error, &mut refusals);
+        }
+        if !refusals.is_empty() {
+            state.session.push_put_off(refusals.into(), self);
+        }
+    }
+
+    /// Counts what comes before it is known of whom. Whether it was too much from one network: then the
+    /// connection is being closed.
+    fn is_stranger_too_often(&self, connection: &Connection) -> bool {
+        let session = &mut connection.state().session;
+        if session.account().is_some() {
+            return false;
+        }
+        let taken = self.quotas.stranger.charge(connection.network(), 1, self.clock.monotonic_ms());
+        let Err(retry_after_ms) = taken else { return false };
+        let why = "too much came from your network: connect again after retry_after_ms";
+        let error = v1::Error::new(ErrorCode::RateLimited, why).after_ms(retry_after_ms);
+        session.refuse_and_close(0, error, self);
+        true
     }
 
     /// Writes what is queued; a task waits for the socket only if it takes no more.

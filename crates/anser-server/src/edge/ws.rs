@@ -3,6 +3,7 @@
 //! Written here because an idle connection must own no buffer: [`Inbox`] holds memory only while a
 //! frame is incomplete, and an outgoing frame is encoded once for all who get it.
 
+use anser_proto::peek::{self, PEEKED_BYTES, peek_send, refusal_len};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -80,6 +81,8 @@ pub fn accept_key(key: &str) -> String {
 #[derive(Debug, Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
+    /// Where in them the next frame begins.
+    at: usize,
     /// The message whose fragments are coming in.
     message: Option<(MessageKind, Vec<u8>)>,
 }
@@ -95,6 +98,9 @@ struct Header {
 impl Inbox {
     /// Takes bytes off the socket.
     pub fn push(&mut self, bytes: &[u8]) {
+        // What was taken goes before more comes, and not frame by frame: many may come at once.
+        self.bytes.drain(..self.at);
+        self.at = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -102,26 +108,48 @@ impl Inbox {
     pub fn next(&mut self, limit_bytes: usize) -> Result<Option<Incoming>, WsError> {
         loop {
             let Some(header) = self.header(limit_bytes)? else { return Ok(None) };
-            if self.bytes.len() < header.end {
+            let rest = &self.bytes[self.at..];
+            if rest.len() < header.end {
                 return Ok(None);
             }
-            let mut payload = self.bytes[header.start..header.end].to_vec();
+            let mut payload = rest[header.start..header.end].to_vec();
             for (index, byte) in payload.iter_mut().enumerate() {
                 *byte ^= header.mask[index % 4];
             }
-            if header.end == self.bytes.len() {
-                self.bytes = Vec::new();
-            } else {
-                self.bytes.drain(..header.end);
-            }
+            self.pass(header.end);
             if let Some(incoming) = self.frame(&header, payload, limit_bytes)? {
                 return Ok(Some(incoming));
             }
         }
     }
 
+    /// Passes over the next message if it is a send, whole and in one binary frame. Its request id.
+    pub fn skip_send(&mut self, limit_bytes: usize) -> Option<u64> {
+        let header = self.header(limit_bytes).ok()??;
+        let rest = &self.bytes[self.at..];
+        if header.opcode != 2 || !header.finished || self.message.is_some() || rest.len() < header.end {
+            return None;
+        }
+        let mut head = [0; PEEKED_BYTES];
+        let count = PEEKED_BYTES.min(header.end - header.start);
+        for (index, byte) in rest[header.start..][..count].iter().enumerate() {
+            head[index] = byte ^ header.mask[index % 4];
+        }
+        let id = peek_send(&head[..count])?;
+        self.pass(header.end);
+        Some(id)
+    }
+
+    /// So many bytes are taken.
+    fn pass(&mut self, count: usize) {
+        self.at += count;
+        if self.at == self.bytes.len() {
+            (self.bytes, self.at) = (Vec::new(), 0);
+        }
+    }
+
     fn header(&self, limit_bytes: usize) -> Result<Option<Header>, WsError> {
-        let bytes = &self.bytes;
+        let bytes = &self.bytes[self.at..];
         let [first, second, ..] = bytes[..] else { return Ok(None) };
         if first & 0x70 != 0 {
             return Err(broken("a reserved bit is set, and no extension was agreed on"));
@@ -186,8 +214,14 @@ impl Inbox {
 
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(payload.len() + 10);
+    put_header(opcode, payload.len(), &mut frame);
+    frame.put_slice(payload);
+    frame.freeze()
+}
+
+fn put_header(opcode: u8, payload_bytes: usize, frame: &mut impl BufMut) {
     frame.put_u8(0x80 | opcode);
-    match payload.len() {
+    match payload_bytes {
         short @ ..126 => frame.put_u8(short as u8),
         long @ ..=0xffff => {
             frame.put_u8(126);
@@ -198,8 +232,12 @@ fn frame(opcode: u8, payload: &[u8]) -> Bytes {
             frame.put_u64(longer as u64);
         }
     }
-    frame.put_slice(payload);
-    frame.freeze()
+}
+
+/// Appends a message that answers a request with an error, which is encoded already.
+pub fn append_refusal(id: u64, error: &[u8], out: &mut Vec<u8>) {
+    put_header(2, refusal_len(id, error), out);
+    peek::append_refusal(id, error, out);
 }
 
 /// A whole message as one frame.
@@ -272,6 +310,29 @@ mod tests {
         assert_eq!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Binary, b"abcd".to_vec()))));
         assert_eq!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Binary, vec![7; 300]))));
         assert_eq!(inbox.next(LIMIT), Ok(None));
+    }
+
+    #[test]
+    fn sends_are_passed_over_and_nothing_else_is() {
+        use anser_proto::v1::{self, client_frame::Request};
+        let frame = |id, request| {
+            let frame = v1::ClientFrame { id, request: Some(request) };
+            masked(0x82, &anser_proto::encode_client(&frame, anser_proto::Encoding::Binary))
+        };
+        let mut inbox = Inbox::default();
+        let send =
+            Request::Send(v1::Send { message: Some(v1::Message::text("hello")), ..v1::Send::default() });
+        inbox.push(&frame(7, send.clone()));
+        inbox.push(&frame(8, send.clone()));
+        inbox.push(&frame(9, Request::Ping(v1::Ping {})));
+        let last = frame(10, send);
+        inbox.push(&last[..last.len() - 1]);
+        assert_eq!([(); 3].map(|()| inbox.skip_send(LIMIT)), [Some(7), Some(8), None]);
+        assert!(matches!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Binary, _)))));
+        assert_eq!(inbox.skip_send(LIMIT), None, "it is not whole");
+        inbox.push(&last[last.len() - 1..]);
+        assert_eq!((inbox.skip_send(LIMIT), inbox.next(LIMIT)), (Some(10), Ok(None)));
+        assert_eq!(inbox.bytes.capacity(), 0);
     }
 
     #[test]

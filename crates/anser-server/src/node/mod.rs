@@ -1,10 +1,12 @@
 //! A core node: drives the slot engines, performs their effects on the ports, and hands what became
 //! durable to the edges. The engines decide; nothing here does.
 //!
+//! - [`backlog`]: how long its queues delay what comes
 //! - [`worker`]: one task that owns some of the slots
 //! - [`tally`]: what becomes of its commands, for the metrics
 //! - [`stores`]: flushes of several slots in one transaction, trimming of the log
 
+mod backlog;
 mod stores;
 mod tally;
 #[cfg(test)]
@@ -27,7 +29,8 @@ use anser_model::{AccountId, Command, ConversationId, Refusal, Slot, SlotKey, Ti
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use self::worker::{ToWorker, Worker};
+pub use self::backlog::{Backlog, Meter};
+use self::worker::{Mailbox, ToWorker, Worker};
 use crate::metrics::Metrics;
 
 /// Inputs that may wait for one worker; beyond it senders wait, and new commands are refused.
@@ -88,11 +91,48 @@ pub enum ToEdge {
     },
 }
 
+/// What became durable at once, on its way to an edge.
+#[derive(Debug)]
+pub struct Batch {
+    /// When it was handed over, by the monotonic clock.
+    pub handed_at_ms: u64,
+    /// How many deliveries it takes.
+    pub weight: u64,
+    /// What, in order.
+    pub items: Vec<ToEdge>,
+}
+
+impl ToEdge {
+    /// How many deliveries it takes.
+    fn weight(&self) -> u64 {
+        match self {
+            ToEdge::Answer { .. } => 1,
+            ToEdge::Void(void) => void.accounts.len() as u64,
+            ToEdge::Event { accounts, .. } => accounts.len() as u64,
+        }
+    }
+}
+
+/// Where what is for an edge is put.
+#[derive(Clone)]
+struct EdgeQueue {
+    sender: mpsc::Sender<Batch>,
+    backlog: Arc<Backlog>,
+}
+
+/// Where an edge takes what is for it from.
+pub struct EdgeInbox {
+    /// In order.
+    pub batches: mpsc::Receiver<Batch>,
+    /// To be told what was done.
+    pub meter: Meter,
+}
+
 /// The edges that this node serves, and who is on them.
 #[derive(Default)]
 struct Edges {
     routing: RwLock<Routing>,
-    queues: RwLock<HashMap<EdgeId, mpsc::Sender<Vec<ToEdge>>>>,
+    queues: RwLock<HashMap<EdgeId, EdgeQueue>>,
 }
 
 /// The public handle of a node. Cheap to clone.
@@ -103,10 +143,10 @@ pub struct Node {
 
 struct Shared {
     config: NodeConfig,
-    mailboxes: Vec<mpsc::Sender<ToWorker>>,
+    mailboxes: Vec<Mailbox>,
+    clock: Arc<dyn Clock>,
     edges: Arc<Edges>,
     callers: Arc<Callers>,
-    clock: Arc<dyn Clock>,
     /// Set once the log can no longer be trusted: nothing may be acknowledged.
     halted: watch::Receiver<Option<String>>,
 }
@@ -165,7 +205,7 @@ impl Node {
         let callers = Arc::new(Callers::default());
         let (halt, halted) = watch::channel(None);
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) =
-            (0..config.workers).map(|_| mpsc::channel(MAILBOX_INPUTS)).unzip();
+            (0..config.workers).map(|_| worker::mailbox(MAILBOX_INPUTS)).unzip();
         let mut opened = Vec::new();
         for (number, inbox) in inboxes.into_iter().enumerate() {
             let (open, is_open) = oneshot::channel();
@@ -192,7 +232,7 @@ impl Node {
             }
         }
         let clock = ports.clock;
-        Ok(Node { shared: Arc::new(Shared { config, mailboxes, edges, callers, clock, halted }) })
+        Ok(Node { shared: Arc::new(Shared { config, mailboxes, clock, edges, callers, halted }) })
     }
 
     /// The history of the installation.
@@ -206,15 +246,17 @@ impl Node {
     }
 
     /// Where this node's edges take what is theirs from.
-    pub fn add_edge(&self, edge: EdgeId) -> mpsc::Receiver<Vec<ToEdge>> {
-        let (sender, receiver) = mpsc::channel(EDGE_QUEUE_BATCHES);
+    pub fn add_edge(&self, edge: EdgeId) -> EdgeInbox {
+        let (sender, batches) = mpsc::channel(EDGE_QUEUE_BATCHES);
+        let backlog = Arc::new(Backlog::default());
+        let meter = Meter::new(backlog.clone());
         self.shared
             .edges
             .queues
             .write()
             .expect("nothing panics while it holds the queues")
-            .insert(edge, sender);
-        receiver
+            .insert(edge, EdgeQueue { sender, backlog });
+        EdgeInbox { batches, meter }
     }
 
     /// An edge holds sessions of the account from now on: what is decided later reaches it.
@@ -245,10 +287,17 @@ impl Node {
 
     fn give(&self, slot: Slot, what: ToWorker) -> Result<(), Refusal> {
         let mailbox = &self.shared.mailboxes[slot.index() % self.shared.mailboxes.len()];
-        mailbox.try_send(what).map_err(|refused| match refused {
+        mailbox.give(what, self.shared.clock.monotonic_ms()).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Refusal::Unavailable,
         })
+    }
+
+    /// How long what comes now would wait for a worker, in milliseconds: for the one with most to do, since they
+    /// share the processors.
+    pub fn queueing_delay_ms(&self) -> u64 {
+        let now_ms = self.shared.clock.monotonic_ms();
+        self.shared.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms(now_ms)).max().unwrap_or(0)
     }
 
     /// Gives a command and waits for what it came to.
@@ -282,7 +331,7 @@ impl Node {
     pub async fn close(&self) {
         for mailbox in &self.shared.mailboxes {
             // A worker that has ended already is closed.
-            _ = mailbox.send(ToWorker::Close).await;
+            _ = mailbox.close().await;
         }
         for mailbox in &self.shared.mailboxes {
             mailbox.closed().await;

@@ -1,6 +1,6 @@
 //! One task that owns some of the slots: feeds their engines and performs the effects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::stores::{Flusher, Trimmer};
 use super::tally::Tally;
-use super::{CONVERSATIONS_PER_SLOT, Callers, Edges, NodeConfig, NodePorts, ToEdge};
+use super::{
+    Backlog, Batch, CONVERSATIONS_PER_SLOT, Callers, EdgeQueue, Edges, Meter, NodeConfig, NodePorts, ToEdge,
+};
 use crate::metrics::Standing;
 
 /// Inputs that are fed before effects are performed.
@@ -39,9 +41,83 @@ pub(super) enum ToWorker {
     Close,
 }
 
+/// What was put into a mailbox, and when.
+#[derive(Debug)]
+pub(super) struct Given {
+    at_ms: u64,
+    what: ToWorker,
+}
+
+/// Where a worker is given what it is to do.
+#[derive(Clone)]
+pub(super) struct Mailbox {
+    sender: mpsc::Sender<Given>,
+    pub(super) backlog: Arc<Backlog>,
+}
+
+/// A worker's end of its mailbox.
+pub(super) struct Inbox {
+    given: mpsc::Receiver<Given>,
+    meter: Meter,
+    /// How much of what was taken is not done, and since when the first of it waited.
+    taken: u64,
+    since_ms: u64,
+}
+
+/// A mailbox for so many inputs.
+pub(super) fn mailbox(inputs: usize) -> (Mailbox, Inbox) {
+    let (sender, given) = mpsc::channel(inputs);
+    let backlog = Arc::new(Backlog::default());
+    let meter = Meter::new(backlog.clone());
+    (Mailbox { sender, backlog }, Inbox { given, meter, taken: 0, since_ms: 0 })
+}
+
+impl Mailbox {
+    /// Gives the worker something, unless too much waits already.
+    #[expect(clippy::result_large_err, reason = "what could not be sent comes back, and is dropped at once")]
+    pub(super) fn give(&self, what: ToWorker, at_ms: u64) -> Result<(), mpsc::error::TrySendError<Given>> {
+        // Before it can be taken, or it could be counted as done before it is counted.
+        self.backlog.more(1);
+        let given = self.sender.try_send(Given { at_ms, what });
+        if given.is_err() {
+            self.backlog.less(1);
+        }
+        given
+    }
+
+    /// Has the worker end when all is done.
+    pub(super) async fn close(&self) {
+        self.backlog.more(1);
+        // A worker that has ended already is closed.
+        _ = self.sender.send(Given { at_ms: 0, what: ToWorker::Close }).await;
+    }
+
+    /// Resolves when the worker has ended.
+    pub(super) async fn closed(&self) {
+        self.sender.closed().await;
+    }
+}
+
+impl Inbox {
+    fn took(&mut self, given: Given) -> ToWorker {
+        if self.taken == 0 {
+            self.since_ms = given.at_ms;
+        }
+        self.taken += 1;
+        given.what
+    }
+
+    /// What was taken is done.
+    fn done(&mut self, now_ms: u64) {
+        if self.taken > 0 {
+            self.meter.done(std::mem::take(&mut self.taken), self.since_ms, now_ms);
+        }
+    }
+}
+
 /// Whom a worker talks to.
 pub(super) struct Links {
-    pub(super) mailboxes: Vec<mpsc::Sender<ToWorker>>,
+    pub(super) mailboxes: Vec<Mailbox>,
     pub(super) edges: Arc<Edges>,
     pub(super) callers: Arc<Callers>,
     pub(super) halt: watch::Sender<Option<String>>,
@@ -54,11 +130,13 @@ pub(super) struct Worker {
     config: NodeConfig,
     ports: NodePorts,
     links: Links,
-    inbox: mpsc::Receiver<ToWorker>,
+    inbox: Inbox,
     opened: Option<oneshot::Sender<()>>,
     engines: HashMap<Slot, SlotEngine>,
     /// Appends of all slots, in the order in which the log took them.
     appends: FuturesOrdered<Returning>,
+    /// When each of them was given to the log.
+    appended_at_ms: VecDeque<u64>,
     others: FuturesUnordered<Returning>,
     flusher: Flusher,
     trimmer: Trimmer,
@@ -78,7 +156,7 @@ impl Worker {
         config: NodeConfig,
         ports: NodePorts,
         links: Links,
-        inbox: mpsc::Receiver<ToWorker>,
+        inbox: Inbox,
         opened: oneshot::Sender<()>,
     ) -> Self {
         Worker {
@@ -92,6 +170,7 @@ impl Worker {
             opened: Some(opened),
             engines: HashMap::new(),
             appends: FuturesOrdered::new(),
+            appended_at_ms: VecDeque::new(),
             others: FuturesUnordered::new(),
             pending: Vec::new(),
             touched: Vec::new(),
@@ -129,12 +208,16 @@ impl Worker {
             }
             tokio::select! {
                 biased;
-                Some(done) = self.appends.next(), if !self.appends.is_empty() => self.pending.push(done),
+                Some(done) = self.appends.next(), if !self.appends.is_empty() => {
+                    self.appended_at_ms.pop_front();
+                    self.inbox.meter.under_way_since(self.appended_at_ms.front().copied());
+                    self.pending.push(done);
+                }
                 Some(done) = self.others.next(), if !self.others.is_empty() => self.pending.push(done),
                 done = self.flusher.next(), if self.flusher.is_busy() => self.pending.extend(done),
                 () = self.trimmer.next(), if self.trimmer.is_busy() => {}
                 _ = tick.tick() => self.tick(),
-                count = self.inbox.recv_many(&mut arrived, INPUTS_PER_TURN) => {
+                count = self.inbox.given.recv_many(&mut arrived, INPUTS_PER_TURN) => {
                     if count == 0 {
                         return;
                     }
@@ -146,22 +229,22 @@ impl Worker {
     }
 
     /// Takes what else is there already, so that it shares a record and a sync.
-    fn drain(&mut self, arrived: &mut Vec<ToWorker>) {
+    fn drain(&mut self, arrived: &mut Vec<Given>) {
         while arrived.len() < INPUTS_PER_TURN
-            && let Ok(input) = self.inbox.try_recv()
+            && let Ok(input) = self.inbox.given.try_recv()
         {
             arrived.push(input);
         }
         self.take(arrived);
     }
 
-    fn take(&mut self, arrived: &mut Vec<ToWorker>) {
+    fn take(&mut self, arrived: &mut Vec<Given>) {
         if arrived.is_empty() {
             return;
         }
         let now_us = self.ports.clock.monotonic_us();
-        for input in arrived.drain(..) {
-            self.pending.push(match input {
+        for given in arrived.drain(..) {
+            self.pending.push(match self.inbox.took(given) {
                 ToWorker::Command { slot, reply, command, given_at_us } => {
                     self.ports.metrics.queueing.observe_us(now_us.saturating_sub(given_at_us));
                     self.tally.begin(reply, &command.intent, given_at_us);
@@ -203,6 +286,7 @@ impl Worker {
         self.flusher.begin();
         self.tally.hand_in(&self.ports.metrics);
         self.hand_on().await;
+        self.inbox.done(self.ports.clock.monotonic_ms());
         if self.opened.is_some() && self.engines.values().all(SlotEngine::is_open) {
             // Whoever started the node may have given up.
             _ = self.opened.take().map(|opened| opened.send(()));
@@ -256,6 +340,8 @@ impl Worker {
                 metrics.appended_bytes.add(record.payload.len() as u64);
                 let began_us = clock.monotonic_us();
                 let appended = self.ports.log.append(record);
+                self.appended_at_ms.push_back(self.ports.clock.monotonic_ms());
+                self.inbox.meter.under_way_since(self.appended_at_ms.front().copied());
                 self.appends.push_back(Box::pin(async move {
                     let result = appended.await;
                     metrics.append.observe_us(clock.monotonic_us().saturating_sub(began_us));
@@ -334,8 +420,9 @@ impl Worker {
     }
 
     #[expect(clippy::result_large_err, reason = "what could not be sent comes back, and is dropped at once")]
-    fn send(&self, slot: Slot, what: ToWorker) -> Result<(), mpsc::error::TrySendError<ToWorker>> {
-        self.links.mailboxes[slot.index() % self.config.workers].try_send(what)
+    fn send(&self, slot: Slot, what: ToWorker) -> Result<(), mpsc::error::TrySendError<Given>> {
+        let now_ms = self.ports.clock.monotonic_ms();
+        self.links.mailboxes[slot.index() % self.config.workers].give(what, now_ms)
     }
 
     fn release(&mut self, released: Released) {
@@ -402,9 +489,12 @@ impl Worker {
                     self.links.edges.queues.read().expect("nothing panics while it holds the queues");
                 queues.get(&edge).cloned()
             };
-            if let Some(queue) = queue {
+            if let Some(EdgeQueue { sender, backlog }) = queue {
+                let weight = batch.iter().map(ToEdge::weight).sum();
+                let handed_at_ms = self.ports.clock.monotonic_ms();
+                backlog.more(weight);
                 // An edge that is gone has no sessions left to tell.
-                _ = queue.send(batch).await;
+                _ = sender.send(Batch { handed_at_ms, weight, items: batch }).await;
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::accounts::AccountService;
-use crate::edge::Edge;
+use crate::accounts::{AccountService, network};
 use crate::edge::ws::accept_key;
+use crate::edge::{CameBy, Edge};
 use crate::http::ClientAddress;
 use crate::http::origin::may_connect;
 use crate::metrics::Metrics;
@@ -102,12 +102,14 @@ async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next
 
 /// Answers the handshake and hands the socket to the edge.
 async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Response {
-    let Upgrading { edge, network, metrics } = upgrading;
-    if !may_connect(request.headers(), &network.now().allowed_origins) {
+    let Upgrading { edge, network: believed, metrics } = upgrading;
+    if !may_connect(request.headers(), &believed.now().allowed_origins) {
         metrics.origins_refused.add(1);
         let what = "the Origin of a page must be the host that it connects to, or stand in allowed_origins\n";
         return (StatusCode::FORBIDDEN, what).into_response();
     }
+    let address = request.extensions().get::<ClientAddress>().expect("the listener says who connects");
+    let from = network(address.0);
     let accept = match handshake(request.headers()) {
         Ok(accept) => accept,
         Err((StatusCode::UPGRADE_REQUIRED, what)) => {
@@ -117,17 +119,22 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
         }
         Err((status, what)) => return (status, what).into_response(),
     };
-    let proxied = request.extensions().get::<Proxied>().is_some();
+    if let Err(retry_after_ms) = edge.admit(from) {
+        let seconds = retry_after_ms.div_ceil(1_000).to_string();
+        let why = "too many connections came from your network: connect again later\n";
+        return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], why).into_response();
+    }
+    let came = CameBy { network: from, proxied: request.extensions().get::<Proxied>().is_some() };
     let upgrading = hyper::upgrade::on(&mut request);
     // It resolves once the answer below is written, or with an error if the connection ends before.
     let tracker = edge.tracker().clone();
     tracker.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => edge.adopt(parts.io.into_inner().into(), parts.read_buf, proxied),
+            Ok(parts) => edge.adopt(parts.io.into_inner().into(), came, parts.read_buf),
             Err(upgraded) => {
                 if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-                    edge.adopt(parts.io.into_inner().into(), parts.read_buf, proxied);
+                    edge.adopt(parts.io.into_inner().into(), came, parts.read_buf);
                 }
             }
         }

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens};
-use crate::edge::{Edge, EdgeConfig, EdgeParts};
+use crate::edge::{Edge, EdgeConfig, EdgeParts, EdgeRates};
 use crate::metrics::Metrics;
 use crate::node::{Node, NodeConfig, NodePorts};
 
@@ -85,6 +85,8 @@ pub struct ServeConfig {
     pub backoff_cap_ms: u64,
     /// Connections at most.
     pub connections_max: usize,
+    /// How much may be asked over connections.
+    pub edge_rates: EdgeRates,
 }
 
 impl ServeConfig {
@@ -104,6 +106,7 @@ impl ServeConfig {
             proxied_heartbeat_interval_ms: PROXIED_HEARTBEAT_INTERVAL_MS,
             backoff_cap_ms: BACKOFF_CAP_MS,
             connections_max: CONNECTIONS_MAX,
+            edge_rates: EdgeRates::default(),
         }
     }
 }
@@ -184,6 +187,7 @@ impl Server {
                 proxied_heartbeat_interval_ms: config.proxied_heartbeat_interval_ms,
                 backoff_cap_ms: config.backoff_cap_ms,
                 connections_max: config.connections_max,
+                rates: config.edge_rates,
             },
             EdgeParts {
                 node: node.clone(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo, Void};
 use anser_core::fanout::EdgeId;
+use anser_edge::quota::Rate;
 use anser_edge::{
     Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, resync,
 };
@@ -73,6 +74,7 @@ pub(super) enum ToEdge {
 /// What sessions take at once from around them.
 struct SimShell {
     terms: Terms,
+    now: u64,
 }
 
 impl Framing for SimShell {
@@ -96,6 +98,18 @@ impl Shell for SimShell {
 
     fn is_draining(&self) -> bool {
         false
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.now
+    }
+
+    fn queueing_delay_ms(&self) -> u64 {
+        0
+    }
+
+    fn charge(&self, _account: AccountId, _weight: u32) -> Result<(), u64> {
+        Ok(())
     }
 
     fn known_to_exist(&self, _accounts: &[AccountId]) -> bool {
@@ -181,7 +195,9 @@ impl World {
                 timeline: TIMELINE,
                 heartbeat_interval_ms: HEARTBEAT_MS,
                 backoff_cap_ms: BACKOFF_CAP_MS,
+                session_rate: Rate::UNLIMITED,
             },
+            now: self.now,
         }
     }
 

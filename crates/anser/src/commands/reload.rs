@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use anser_server::edge::EdgeRates;
 use anser_server::wiring::Server;
 
 use crate::commands::serve::{SetLevel, Trials};
@@ -22,6 +23,8 @@ pub struct Reloader {
     set_level: SetLevel,
     /// What the server was started with: keys that take a restart still count as they stand here.
     started: Settings,
+    /// And its rates.
+    started_rates: EdgeRates,
     current: Configured,
     /// The configuration, the certificate and its key.
     stamps: [Stamp; 3],
@@ -30,7 +33,8 @@ pub struct Reloader {
 impl Reloader {
     pub fn new(sources: Sources, current: Configured, trials: Trials, set_level: SetLevel) -> Reloader {
         let stamps = stamps(&sources, &current.settings);
-        Reloader { sources, trials, set_level, started: current.settings.clone(), current, stamps }
+        let (started, started_rates) = (current.settings.clone(), current.rates.edge);
+        Reloader { sources, trials, set_level, started, started_rates, current, stamps }
     }
 
     /// Reads it again if a file has changed. One that is not there now is being replaced.
@@ -78,7 +82,7 @@ impl Reloader {
             self.started.changed(&read.settings).into_iter().filter(takes_restart).collect();
         let mut changed: Vec<_> =
             self.current.settings.changed(&read.settings).iter().map(|key| key.name).collect();
-        if self.current.rates != read.rates {
+        if self.current.rates.accounts != read.rates.accounts {
             changed.push("rates");
         }
         server.reload(read.settings.live(&self.trials.accounts(&read), data))?;
@@ -90,7 +94,11 @@ impl Reloader {
             self.stamps = [self.stamps[0], cert, key];
         }
         self.current = read;
-        Ok((changed, waiting.iter().map(|key| key.name).collect()))
+        let mut waiting: Vec<_> = waiting.iter().map(|key| key.name).collect();
+        if self.started_rates != self.current.rates.edge {
+            waiting.push("rates of the edge");
+        }
+        Ok((changed, waiting))
     }
 }
 

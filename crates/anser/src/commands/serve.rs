@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anser_server::accounts::{AccountConfig, Rate};
+use anser_server::edge::EdgeRates;
 use anser_server::wiring::{BACKOFF_CAP_MS, ServeConfig, Server, TlsFiles};
 use anyhow::Context as _;
 use clap::Args;
@@ -32,7 +33,8 @@ pub struct Serve {
     #[command(flatten)]
     given: Given,
     /// How often something may be asked, as NAME=BURST/MILLISECONDS: so many at once, then one more after
-    /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up or invite
+    /// each of so many milliseconds. NAME is sign-in, password, refresh, request, look-up, invite, session,
+    /// account, connect or stranger
     #[arg(long = "rate", value_name = "NAME=BURST/MS", value_parser = parse_named_rate)]
     rates: Vec<(RateName, Rate)>,
     #[command(flatten)]
@@ -68,7 +70,7 @@ impl Trials {
         let mut accounts = AccountConfig {
             registration: configured.settings.registration,
             second_device: configured.settings.second_device,
-            rates: configured.rates,
+            rates: configured.rates.accounts,
             access_token_s: self.access_token_s,
             ..AccountConfig::default()
         };
@@ -79,6 +81,11 @@ impl Trials {
             accounts = accounts.with_cheap_passwords();
         }
         accounts
+    }
+
+    /// How much may be asked of the edge, by the configuration and these.
+    fn edge_rates(self, configured: &Configured) -> EdgeRates {
+        if self.unlimited { EdgeRates::UNLIMITED } else { configured.rates.edge }
     }
 }
 
@@ -106,6 +113,7 @@ fn serve_config(sources: &Sources, configured: &Configured, trials: Trials) -> a
         tls,
         network: settings.network(),
         accounts: trials.accounts(configured),
+        edge_rates: trials.edge_rates(configured),
         workers: settings.workers.0 as usize,
         connections_max: settings.connections_max.0 as usize,
         heartbeat_interval_ms: settings.heartbeat_interval_ms.0,

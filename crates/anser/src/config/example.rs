@@ -1,8 +1,6 @@
 //! The example: every key with what it means and its default, as comments.
 
-use anser_server::accounts::AccountRates;
-
-use crate::config::rates::RateName;
+use crate::config::rates::{RateName, Rates};
 use crate::config::{Given, When};
 
 /// Characters of a line of comment.
@@ -38,7 +36,7 @@ pub fn example() -> String {
         "\"BURST/MILLISECONDS\": so many at once, then one more after each of so many milliseconds.",
     );
     text.push_str("[rates]\n");
-    let mut rates = AccountRates::default();
+    let mut rates = Rates::default();
     for name in RateName::ALL {
         let rate = *name.of(&mut rates);
         text.push_str(&format!("# {}\n", name.meaning()));

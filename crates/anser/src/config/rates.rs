@@ -1,6 +1,16 @@
 //! Rates by name: how often something may be asked.
 
 use anser_server::accounts::{AccountRates, Rate};
+use anser_server::edge::EdgeRates;
+
+/// All of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// What is asked over HTTP, and who may come in.
+    pub accounts: AccountRates,
+    /// What is asked of the edge: in force from a start on.
+    pub edge: EdgeRates,
+}
 
 /// Which rate is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,16 +21,24 @@ pub enum RateName {
     Request,
     LookUp,
     Invite,
+    Session,
+    Account,
+    Connect,
+    Stranger,
 }
 
 impl RateName {
-    pub const ALL: [RateName; 6] = [
+    pub const ALL: [RateName; 10] = [
         RateName::SignIn,
         RateName::Password,
         RateName::Refresh,
         RateName::Request,
         RateName::LookUp,
         RateName::Invite,
+        RateName::Session,
+        RateName::Account,
+        RateName::Connect,
+        RateName::Stranger,
     ];
 
     /// What people write.
@@ -32,6 +50,10 @@ impl RateName {
             RateName::Request => "request",
             RateName::LookUp => "look-up",
             RateName::Invite => "invite",
+            RateName::Session => "session",
+            RateName::Account => "account",
+            RateName::Connect => "connect",
+            RateName::Stranger => "stranger",
         }
     }
 
@@ -44,11 +66,16 @@ impl RateName {
             RateName::Request => "HTTP requests of one account",
             RateName::LookUp => "handles looked up by one account",
             RateName::Invite => "invitations made by one account",
+            RateName::Session => "requests of one connection (from a start on)",
+            RateName::Account => "requests of all connections of one account (from a start on)",
+            RateName::Connect => "connections from one network (from a start on)",
+            RateName::Stranger => "frames from one network before it is known of whom (from a start on)",
         }
     }
 
     /// Its place among all of them.
-    pub fn of(self, rates: &mut AccountRates) -> &mut Rate {
+    pub fn of(self, rates: &mut Rates) -> &mut Rate {
+        let Rates { accounts: rates, edge } = rates;
         match self {
             RateName::SignIn => &mut rates.sign_in_by_network,
             RateName::Password => &mut rates.password_by_handle,
@@ -56,6 +83,10 @@ impl RateName {
             RateName::Request => &mut rates.request_by_account,
             RateName::LookUp => &mut rates.look_up_by_account,
             RateName::Invite => &mut rates.invite_by_account,
+            RateName::Session => &mut edge.session,
+            RateName::Account => &mut edge.account,
+            RateName::Connect => &mut edge.connect_by_network,
+            RateName::Stranger => &mut edge.stranger_by_network,
         }
     }
 
@@ -100,9 +131,9 @@ mod tests {
     #[test]
     fn a_rate_is_read_or_refused_with_what_would_be_right() {
         let (name, rate) = parse_named_rate("look-up=5/1000").expect("a rate");
-        let mut rates = AccountRates::default();
+        let mut rates = Rates::default();
         *name.of(&mut rates) = rate;
-        assert_eq!(rates.look_up_by_account, Rate { burst: 5, interval_ms: 1_000 });
+        assert_eq!(rates.accounts.look_up_by_account, Rate { burst: 5, interval_ms: 1_000 });
         let wrong = [
             ("look-up", "for example"),
             ("x=1/1", "no rate"),

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anser_server::accounts::{AccountConfig, AccountRates, Rate};
+use anser_server::accounts::{AccountConfig, Rate};
 use anser_server::http::proxies::Proxies;
 use anser_server::wiring::{AdminListen, LiveConfig, NetworkConfig, TlsFiles};
 
 use crate::config::file::{BadConfig, FILE_NAME, FileConfig};
-use crate::config::rates::RateName;
+use crate::config::rates::{RateName, Rates};
 use crate::config::value::{AdminAt, TlsMode};
 use crate::config::{Given, Settings};
 
@@ -29,7 +29,7 @@ pub struct Sources {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Configured {
     pub settings: Settings,
-    pub rates: AccountRates,
+    pub rates: Rates,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ impl Sources {
             false => (None, FileConfig::default()),
         };
         let settings = self.given.clone().or(config.given).settled();
-        let mut rates = AccountRates::default();
+        let mut rates = Rates::default();
         for &(name, rate) in config.rates.iter().chain(&self.rates) {
             *name.of(&mut rates) = rate;
         }
@@ -145,12 +145,15 @@ mod tests {
         std::fs::write(folder.path().join(FILE_NAME), text).unwrap();
         let read = sources.read().unwrap();
         assert_eq!((read.settings.workers, read.settings.connections_max), (Whole(2), Whole(5)));
-        assert_eq!(read.rates.invite_by_account, Rate { burst: 9, interval_ms: 9 });
+        assert_eq!(read.rates.accounts.invite_by_account, Rate { burst: 9, interval_ms: 9 });
         let files = read.settings.tls_files(folder.path()).unwrap();
         assert_eq!(files.cert, folder.path().join("c.pem"), "paths begin at the file");
         assert_eq!(files.key, Path::new("/k.pem"));
         sources.rates.push((RateName::Invite, Rate { burst: 1, interval_ms: 1 }));
-        assert_eq!(sources.read().unwrap().rates.invite_by_account, Rate { burst: 1, interval_ms: 1 });
+        assert_eq!(
+            sources.read().unwrap().rates.accounts.invite_by_account,
+            Rate { burst: 1, interval_ms: 1 }
+        );
         sources.config = Some(folder.path().join("other.toml"));
         assert!(
             sources.read().unwrap_err().to_string().contains("other.toml"),

@@ -3,6 +3,7 @@
 mod attach;
 mod limits;
 mod nothing_falls_between;
+mod put_off;
 mod requests;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use anser_proto::{Encoding, v1};
 use bytes::Bytes;
 
 use super::Session;
+use crate::quota::Rate;
 use crate::{Asked, Effect, Framing, Grant, Input, Question, Shell, Table, Terms, Verified};
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -34,6 +36,10 @@ const HERE: EdgeId = EdgeId(9);
 struct Bare {
     terms: Terms,
     draining: bool,
+    delay_ms: u64,
+    /// How long the account is to wait, if it has asked too much.
+    account_waits_ms: Option<u64>,
+    now_ms: u64,
 }
 
 impl Default for Bare {
@@ -43,8 +49,9 @@ impl Default for Bare {
             timeline: Timeline(1),
             heartbeat_interval_ms: 240_000,
             backoff_cap_ms: 60_000,
+            session_rate: Rate::UNLIMITED,
         };
-        Bare { terms, draining: false }
+        Bare { terms, draining: false, delay_ms: 0, account_waits_ms: None, now_ms: 0 }
     }
 }
 
@@ -69,6 +76,18 @@ impl Shell for Bare {
 
     fn is_draining(&self) -> bool {
         self.draining
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    fn queueing_delay_ms(&self) -> u64 {
+        self.delay_ms
+    }
+
+    fn charge(&self, _: AccountId, _: u32) -> Result<(), u64> {
+        self.account_waits_ms.map_or(Ok(()), Err)
     }
 
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool {
