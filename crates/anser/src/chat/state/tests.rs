@@ -21,7 +21,7 @@ fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
 }
 
 fn wheel(state: &mut State, kind: MouseEventKind, column: u16) -> Vec<Effect> {
-    state.mouse(&MouseEvent { kind, column, row: 8, modifiers: KeyModifiers::NONE })
+    state.mouse(&MouseEvent { kind, column, row: 4, modifiers: KeyModifiers::NONE })
 }
 
 fn long(from: u64, to: u64) -> Chat {
@@ -257,7 +257,8 @@ fn history_is_fetched_at_the_top_and_the_view_stays() {
     let pane = |state: &State| {
         let shown = frame(state);
         let lines = shown.lines().filter_map(|line| line.split_once('│'));
-        lines.map(|(_, pane)| pane.to_owned()).filter(|line| line.contains("line ")).collect::<Vec<_>>()
+        let texts = lines.map(|(_, pane)| pane.split(" ↓").next().unwrap_or_default().trim_end().to_owned());
+        texts.filter(|line| line.contains("line ")).collect::<Vec<_>>()
     };
     let before = pane(&state);
     let newer = long(100, 201);

@@ -23,6 +23,9 @@ pub fn draw(frame: &mut Frame, state: &State, layout: &Layout) {
         let line = Line::from(vec![Span::styled(" ▎ ", theme.accent), Span::styled(text, theme.muted)]);
         put(frame, pane.x, layout.above_input.y, line);
     }
+    if pane.height == 0 {
+        return;
+    }
     if let Some(search) = state.search.as_ref().filter(|search| search.typing) {
         return draw_search(frame, state, search, pane);
     }

@@ -98,7 +98,7 @@ impl Painter<'_> {
             wrapped.push(String::new());
         }
         let last = wrapped.len().saturating_sub(1);
-        let edge = if said.to_me && !item.is_own() { "▌" } else { " " };
+        let edge = if said.to_me && !item.is_own() { "▎" } else { " " };
         for (row, text) in wrapped.into_iter().enumerate() {
             let mut spans = vec![Span::styled(edge, theme.danger), Span::raw(" ".repeat(INDENT - 1))];
             spans.extend(marked(self.state, said, &text, &self.needle));

@@ -18,7 +18,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::chat::keys;
+use crate::chat::keys::{self, Action};
 use crate::chat::state::State;
 use crate::chat::text::{cut, fit, width};
 
@@ -77,19 +77,25 @@ fn last_lines(frame: &mut Frame, state: &State, layout: &Layout, joints: &[u16])
     put(frame, 0, layout.foot + 1, line);
 }
 
-/// As many of the table's keys as fit.
+/// As many of the table's keys as fit, the help among them.
 fn hints(state: &State, columns: usize) -> Line<'static> {
+    let hints: Vec<(String, &str, bool)> = keys::hints(state.place())
+        .map(|it| (it.short_name(), (it.what)(&state.words.keys), it.action == Action::Help))
+        .collect();
+    let wide = |name: &str, what: &str| width(name) + width(what) + 3;
+    let mut room = columns;
+    for (name, what, _) in hints.iter().filter(|(_, _, is_help)| *is_help) {
+        room = room.saturating_sub(wide(name, what));
+    }
     let mut spans = Vec::new();
-    let mut used = 0;
-    for binding in keys::hints(state.place()) {
-        let (name, what) = (binding.short_name(), (binding.what)(&state.words.keys));
-        let wide = width(&name) + width(what) + 4;
-        if used + wide > columns {
-            break;
+    for (name, what, is_help) in hints {
+        let wide = wide(&name, what);
+        if !is_help && wide > room {
+            continue;
         }
-        used += wide;
+        room = room.saturating_sub(if is_help { 0 } else { wide });
         spans.push(Span::styled(format!(" {name} "), state.theme.text));
-        spans.push(Span::styled(format!("{what}  "), state.theme.muted));
+        spans.push(Span::styled(format!("{what} "), state.theme.muted));
     }
     Line::from(spans)
 }
