@@ -78,7 +78,7 @@ step "the list tells of unread messages and of those that name one; the next unr
 wait_for lin "[有人@我]"
 keys lin C-n
 wait_for lin "看下最后一屏的间距"
-wait_for lin "1 条新消息"
+wait_for lin "2 条新消息"
 aligned lin 80 24
 
 step "a reply to a chosen message"

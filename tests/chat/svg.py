@@ -10,7 +10,7 @@ import sys
 import unicodedata
 from html import escape
 
-CELL_WIDTH, CELL_HEIGHT, BASELINE, FONT_SIZE = 9, 20, 14.6, 15
+CELL_WIDTH, CELL_HEIGHT, BASELINE, FONT_SIZE, WIDE_SIZE = 9, 20, 14.6, 15, 16.5
 PADDING, BAR = 14, 30
 PAPER, INK = "#101418", "#e8ecef"
 FONTS = ("ui-monospace, 'Cascadia Mono', 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', 'Noto Sans Mono CJK SC', "
@@ -149,7 +149,8 @@ def painted(row, y, columns):
             else:
                 runs.append([look, column, grapheme])
         else:
-            svg.append(written(look, PADDING + (column + wide / 2) * CELL_WIDTH, y, grapheme, ' text-anchor="middle"'))
+            size = f' font-size="{WIDE_SIZE}"' if wide == 2 else ""
+            svg.append(written(look, PADDING + (column + wide / 2) * CELL_WIDTH, y, grapheme, f' text-anchor="middle"{size}'))
     for look, column, text in runs:
         kept = text.strip()
         if kept:
