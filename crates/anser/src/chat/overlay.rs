@@ -1,7 +1,7 @@
 //! What lies over the chat: the switcher, forms, questions, members, the help.
 
 use anser_model::{AccountId, ConversationId};
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::chat::fuzzy;
 use crate::chat::line::Line;
@@ -65,6 +65,7 @@ pub struct NewGroup {
     pub title: Line,
     pub handles: Line,
     pub on_handles: bool,
+    pub channel: bool,
 }
 
 /// The key table.
@@ -100,6 +101,9 @@ pub enum Question {
     RemoveMember { cid: ConversationId, member: AccountId },
     MakeOwner { cid: ConversationId, member: AccountId },
     Leave(ConversationId),
+    Dissolve(ConversationId),
+    Hide { cid: ConversationId, seqs: Vec<u64> },
+    Clear { cid: ConversationId, seq: u64 },
 }
 
 /// One line of the switcher.
@@ -119,7 +123,7 @@ pub enum Chosen {
     Open(ConversationId),
     Person(Known),
     Find(String),
-    Create { title: String, handles: Vec<String> },
+    Create { title: String, handles: Vec<String>, channel: bool },
     Given(PromptFor, String),
     Agreed(Question),
 }
@@ -276,11 +280,12 @@ impl NewGroup {
             KeyCode::Tab | KeyCode::BackTab | KeyCode::Up | KeyCode::Down => {
                 self.on_handles = !self.on_handles
             }
+            KeyCode::Char('t') if key.modifiers == KeyModifiers::CONTROL => self.channel = !self.channel,
             KeyCode::Enter if self.title.is_blank() => self.on_handles = false,
             KeyCode::Enter if !self.on_handles => self.on_handles = true,
             KeyCode::Enter => {
                 let title = self.title.text().trim().to_owned();
-                return Chosen::Create { title, handles: handles(&self.handles) };
+                return Chosen::Create { title, handles: handles(&self.handles), channel: self.channel };
             }
             _ => {
                 self.line().key(key);

@@ -206,6 +206,15 @@ impl Running<'_> {
                     let rename = v1::Rename { cid: wire::cid_bytes(cid), title, ..v1::Rename::default() };
                     self.post(Intent::Command(Command::Rename(rename))).await?;
                 }
+                Effect::SetHistoryVisible { cid, visible } => {
+                    let cid = wire::cid_bytes(cid);
+                    let set = v1::SetHistoryVisible { cid, visible, ..v1::SetHistoryVisible::default() };
+                    self.post(Intent::Command(Command::SetHistoryVisible(set))).await?;
+                }
+                Effect::Dissolve(cid) => {
+                    let dissolve = v1::Dissolve { cid: wire::cid_bytes(cid), ..v1::Dissolve::default() };
+                    self.post(Intent::Command(Command::Dissolve(dissolve))).await?;
+                }
                 Effect::Leave(cid) => {
                     let leave = v1::Leave { cid: wire::cid_bytes(cid), ..v1::Leave::default() };
                     self.post(Intent::Command(Command::Leave(leave))).await?;
@@ -267,11 +276,28 @@ impl Running<'_> {
             Effect::Find(handle) => {
                 self.tasks.spawn(async move { find(&signed_in, handle).await });
             }
-            Effect::CreateGroup { title, handles } => {
-                self.tasks.spawn(async move { create(&client, &signed_in, title, &handles).await });
+            Effect::CreateGroup { title, handles, channel } => {
+                self.tasks.spawn(async move { create(&client, &signed_in, title, &handles, channel).await });
             }
             Effect::Versions { cid, seq } => {
                 self.tasks.spawn(async move { versions(&client, cid, seq).await });
+            }
+            Effect::Hide { cid, seqs } => {
+                self.tasks.spawn(async move { done(client.hide(cid, &seqs).await) });
+            }
+            Effect::Clear { cid, seq } => {
+                self.tasks.spawn(async move { done(client.clear_history(cid, seq).await) });
+            }
+            Effect::MarkUnread { cid, marked } => {
+                self.tasks.spawn(async move { done(client.mark_unread(cid, marked).await) });
+            }
+            Effect::Marks { cid, seq } => {
+                self.tasks.spawn(async move {
+                    match client.marks(cid).await {
+                        Ok(marks) => Outcome::Marks(seq, marks),
+                        Err(error) => Outcome::Failed(error.to_string()),
+                    }
+                });
             }
             Effect::Members(cid) => {
                 self.tasks.spawn(async move { members(&client, cid).await });
@@ -316,13 +342,22 @@ async fn find(signed_in: &SignedIn, handle: String) -> Outcome {
     }
 }
 
-async fn create(client: &Client, signed_in: &SignedIn, title: String, handles: &[String]) -> Outcome {
+async fn create(
+    client: &Client,
+    signed_in: &SignedIn,
+    title: String,
+    handles: &[String],
+    channel: bool,
+) -> Outcome {
     let people = match signed_in.people(handles).await {
         Ok(people) => people,
         Err(error) => return refused(&error),
     };
     let members = people.into_iter().map(|person| person.account).collect::<Vec<_>>();
-    let created = client.create_group(title, &members, true).await;
+    let created = match channel {
+        true => client.create_channel(title, &members, true).await,
+        false => client.create_group(title, &members, true).await,
+    };
     match created.map(|created| wire::cid(&created.cid)) {
         Ok(Ok(cid)) => Outcome::Created(cid),
         Ok(Err(error)) => Outcome::Failed(error.to_string()),
@@ -370,7 +405,11 @@ async fn add(client: &Client, signed_in: &SignedIn, cid: ConversationId, handles
         Ok(people) => people.into_iter().map(|person| person.account).collect::<Vec<_>>(),
         Err(error) => return refused(&error),
     };
-    match client.add_members(cid, &people).await {
+    done(client.add_members(cid, &people).await)
+}
+
+fn done(answer: Result<v1::Accepted, ClientError>) -> Outcome {
+    match answer {
         Ok(_) => Outcome::Nothing,
         Err(error) => Outcome::Failed(error.to_string()),
     }

@@ -50,6 +50,8 @@ fn row(number: u64, title: &str, handle: &str, text: &str, unread: u64) -> Row {
         unread,
         mentioned: group && unread > 0,
         members: if group { 5 } else { 0 },
+        marked_unread: false,
+        history_visible: true,
         role: Role::Member,
         preview: Preview { said: said(text), ..Preview::default() },
     }

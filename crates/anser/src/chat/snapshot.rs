@@ -53,6 +53,10 @@ pub struct Row {
     /// Whether something unread names this person.
     pub mentioned: bool,
     pub members: u32,
+    /// Marked as unread by this person.
+    pub marked_unread: bool,
+    /// Whether newcomers see what was before.
+    pub history_visible: bool,
     /// Unspecified: no longer a member.
     pub role: Role,
     pub preview: Preview,
@@ -121,6 +125,9 @@ pub enum Body {
     Left(String, Option<String>),
     Renamed(String),
     Role(String, Role),
+    Dissolved,
+    Avatar,
+    Newcomers(bool),
     Other,
 }
 
@@ -164,6 +171,8 @@ pub enum Delivery {
     Theirs,
     Sending,
     Sent,
+    /// A device of the other one has it.
+    Delivered,
     Read,
     Failed(ClientId, String),
 }
@@ -196,7 +205,15 @@ impl Row {
 
     /// Whether it has members beside the two.
     pub fn is_group(&self) -> bool {
-        self.kind == ConversationKind::Group
+        is_group(self.kind)
+    }
+
+    /// Whether one may say something in it.
+    pub fn may_write(&self) -> bool {
+        match self.kind {
+            ConversationKind::Channel => matches!(self.role, Role::Admin | Role::Owner),
+            _ => self.is_member(),
+        }
     }
 }
 
@@ -248,7 +265,7 @@ impl Looking<'_> {
             Some(profile) if head.kind() == ConversationKind::Direct => one_line(&profile.name),
             _ => one_line(&head.title),
         };
-        let group = head.kind() == ConversationKind::Group;
+        let group = is_group(head.kind());
         let unread = self.session.unread(cid);
         let preview = self.preview(cid, &head);
         Row {
@@ -261,6 +278,8 @@ impl Looking<'_> {
             unread,
             mentioned: unread > 0 && preview.said.to_me,
             members: if group { head.member_count } else { 0 },
+            marked_unread: head.marked_unread,
+            history_visible: head.history_visible,
             role: head.role(),
             preview,
         }
@@ -278,7 +297,7 @@ impl Looking<'_> {
         let Some(event) = &head.last_message else { return Preview::default() };
         let Some(Change::Message(message)) = &event.change else { return Preview::default() };
         let own = event.author == self.own.get();
-        let group = head.kind() == ConversationKind::Group && !own;
+        let group = is_group(head.kind()) && !own;
         let author = if group { self.name(AccountId(event.author)) } else { String::new() };
         let said = self.said(message, None);
         Preview { author, own, said, failed: false, recalled: message.recalled }
@@ -311,7 +330,9 @@ impl Looking<'_> {
         let author = AccountId(fact.author);
         let delivery = match author == self.own {
             false => Delivery::Theirs,
-            true if head.kind() == ConversationKind::Direct && fact.seq <= head.peer_mark => Delivery::Read,
+            true if head.kind() != ConversationKind::Direct => Delivery::Sent,
+            true if fact.seq <= head.peer_mark => Delivery::Read,
+            true if fact.seq <= head.peer_delivered => Delivery::Delivered,
             true => Delivery::Sent,
         };
         Item {
@@ -331,7 +352,7 @@ impl Looking<'_> {
             Some(Change::Message(message)) if message.recalled => Body::Recalled,
             Some(Change::Message(message)) if message.withheld => Body::Withheld,
             Some(Change::Message(message)) => Body::Said(self.said(message, Some(conversation))),
-            Some(Change::Created(_)) if kind == ConversationKind::Group => Body::Created,
+            Some(Change::Created(_)) if is_group(kind) => Body::Created,
             Some(Change::Created(_)) => Body::Began,
             Some(Change::MembersAdded(added)) => Body::Added(self.names(&added.members)),
             Some(Change::MemberRemoved(removed)) if removed.left => {
@@ -341,6 +362,9 @@ impl Looking<'_> {
             Some(Change::MemberRemoved(removed)) => Body::Removed(name(removed.member)),
             Some(Change::Renamed(renamed)) => Body::Renamed(one_line(&renamed.title)),
             Some(Change::RoleSet(set)) => Body::Role(name(set.member), set.role()),
+            Some(Change::Dissolved(_)) => Body::Dissolved,
+            Some(Change::AvatarSet(_)) => Body::Avatar,
+            Some(Change::HistoryVisibleSet(set)) => Body::Newcomers(set.visible),
             Some(_) | None => Body::Other,
         }
     }
@@ -390,6 +414,11 @@ impl Looking<'_> {
             delivery,
         })
     }
+}
+
+/// Whether it has members beside two.
+fn is_group(kind: ConversationKind) -> bool {
+    matches!(kind, ConversationKind::Group | ConversationKind::Channel)
 }
 
 /// Whether it has a line of its own: a recall and an edit are shown where their message stands.

@@ -49,6 +49,10 @@ impl State {
             Action::Edit => self.begin_edit(),
             Action::Details => return self.details(),
             Action::Mark => self.mark(),
+            Action::Hide => self.begin_hide(),
+            Action::Clear => self.begin_clear(),
+            Action::MarkUnread => return self.mark_unread(),
+            Action::ReadBy => return self.read_by(),
             Action::About => return self.begin_about(),
             Action::Message
             | Action::AddMembers
@@ -56,6 +60,8 @@ impl State {
             | Action::MakeAdmin
             | Action::MakeOwner
             | Action::Rename
+            | Action::Newcomers
+            | Action::Dissolve
             | Action::Leave => return self.act_on_members(action),
         }
         vec![]
@@ -96,7 +102,9 @@ impl State {
                 self.notice = Some((self.words.finding)(&handle));
                 vec![Effect::Find(handle)]
             }
-            Chosen::Create { title, handles } => vec![Effect::CreateGroup { title, handles }],
+            Chosen::Create { title, handles, channel } => {
+                vec![Effect::CreateGroup { title, handles, channel }]
+            }
             Chosen::Given(prompt, text) => self.given(prompt, &text),
             Chosen::Agreed(question) => self.agreed(question),
         }
@@ -110,6 +118,14 @@ impl State {
                 vec![Effect::SetRole { cid, member, role: Role::Owner }]
             }
             Question::Leave(cid) => vec![Effect::Leave(cid)],
+            Question::Dissolve(cid) => vec![Effect::Dissolve(cid)],
+            Question::Hide { cid, seqs } => {
+                if let Some(open) = &mut self.open {
+                    open.marked.clear();
+                }
+                vec![Effect::Hide { cid, seqs }]
+            }
+            Question::Clear { cid, seq } => vec![Effect::Clear { cid, seq }],
         }
     }
 
@@ -127,7 +143,12 @@ impl State {
 
     fn next_unread(&mut self) -> Vec<Effect> {
         let open = self.open_cid();
-        let rows = || self.snapshot.rows.iter().filter(|row| row.unread > 0 && Some(row.cid) != open);
+        let rows = || {
+            self.snapshot
+                .rows
+                .iter()
+                .filter(|row| (row.unread > 0 || row.marked_unread) && Some(row.cid) != open)
+        };
         let unread = rows().find(|row| row.mentioned).or_else(|| rows().next());
         unread.map(|row| row.cid).map_or_else(Vec::new, |cid| self.open_known(cid, Focus::Input))
     }

@@ -148,7 +148,7 @@ impl State {
     }
 
     pub(super) fn send(&mut self) -> Vec<Effect> {
-        if self.input.is_blank() {
+        if self.input.is_blank() || self.open_row().is_some_and(|row| !row.may_write()) {
             return vec![];
         }
         if self.open.as_ref().is_some_and(|open| open.editing.is_some()) {

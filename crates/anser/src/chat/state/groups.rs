@@ -106,6 +106,15 @@ impl State {
                 let title = self.open_row().map(|row| self.title(row).to_owned()).unwrap_or_default();
                 self.overlay = ask((self.words.sure_leave)(&title), Question::Leave(cid));
             }
+            Action::Newcomers => {
+                let visible = !self.open_row().is_some_and(|row| row.history_visible);
+                self.notice = Some(self.words.newcomers[usize::from(visible)].to_owned());
+                return vec![Effect::SetHistoryVisible { cid, visible }];
+            }
+            Action::Dissolve => {
+                let title = self.open_row().map(|row| self.title(row).to_owned()).unwrap_or_default();
+                self.overlay = ask((self.words.sure_dissolve)(&title), Question::Dissolve(cid));
+            }
             _ => {}
         }
         vec![]

@@ -56,6 +56,7 @@ pub enum Effect {
     CreateGroup {
         title: String,
         handles: Vec<String>,
+        channel: bool,
     },
     Retry(ClientId),
     Recall {
@@ -79,6 +80,30 @@ pub enum Effect {
         cid: ConversationId,
         seq: u64,
     },
+    /// Take these away for oneself alone.
+    Hide {
+        cid: ConversationId,
+        seqs: Vec<u64>,
+    },
+    /// Take everything up to a seq away for oneself alone.
+    Clear {
+        cid: ConversationId,
+        seq: u64,
+    },
+    MarkUnread {
+        cid: ConversationId,
+        marked: bool,
+    },
+    /// Ask how far everybody has read.
+    Marks {
+        cid: ConversationId,
+        seq: u64,
+    },
+    SetHistoryVisible {
+        cid: ConversationId,
+        visible: bool,
+    },
+    Dissolve(ConversationId),
     /// Ask who is in it.
     Members(ConversationId),
     AddMembers {
@@ -117,6 +142,8 @@ pub enum Outcome {
     Members(ConversationId, Vec<MemberRow>),
     /// What a message said before: since when, and what.
     Versions(Vec<(u64, String)>, String),
+    /// How far everybody has read, for who asked of this seq.
+    Marks(u64, Vec<v1::MemberMark>),
     /// With a text for the person.
     Failed(String),
     Unreachable,
@@ -144,6 +171,8 @@ pub struct Open {
     pub scroll: usize,
     /// Not looked at since it was opened.
     pub fresh: bool,
+    /// That it is marked as unread ends when one looks.
+    pub unmark: bool,
     /// The message that keys act on.
     pub chosen: Option<Key>,
     /// The seq that the next message replies to.
@@ -350,6 +379,7 @@ impl State {
             Outcome::Created(cid) => self.open(cid, String::new(), None),
             Outcome::Members(cid, members) => self.learn_members(cid, members),
             Outcome::Versions(versions, now) => self.show_versions(versions, now),
+            Outcome::Marks(seq, marks) => self.show_marks(seq, &marks),
             Outcome::Failed(why) => self.say(why),
             Outcome::Unreachable => self.say(self.words.unreachable.to_owned()),
             Outcome::Nothing => vec![],
@@ -441,6 +471,7 @@ impl State {
             divider: None,
             scroll: 0,
             fresh: true,
+            unmark: true,
             chosen: None,
             reply: draft.reply,
             editing: None,
@@ -477,6 +508,10 @@ impl State {
         let theirs = chat.items.iter().filter(|item| item.delivery == Delivery::Theirs);
         let newest = theirs.map(|item| item.seq).max().unwrap_or_default();
         let asked = self.read_asked.get(&cid).copied().unwrap_or_default();
+        let is_marked = self.snapshot.rows.iter().any(|row| row.cid == cid && row.marked_unread);
+        if is_read && is_marked && std::mem::take(&mut open.unmark) {
+            effects.push(Effect::MarkUnread { cid, marked: false });
+        }
         if is_read && newest > chat.mark.max(asked) {
             self.read_asked.insert(cid, newest);
             effects.push(Effect::Read { cid, seq: newest });

@@ -1,7 +1,7 @@
 //! What keys, the mouse and the session come to.
 
 use anser_model::AccountId;
-use anser_proto::v1::{Message, Role, Target};
+use anser_proto::v1::{ConversationKind, MemberMark, Message, Role, Target};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{Effect, Focus, Outcome, State};
@@ -200,6 +200,80 @@ fn what_a_message_said_before_is_shown() {
 }
 
 #[test]
+fn messages_go_for_oneself_after_a_question() {
+    let mut state = opened(&EN, SIZE);
+    state.choose_key(Key::Seq(7));
+    press(&mut state, KeyCode::Char(' '));
+    state.choose_key(Key::Seq(5));
+    press(&mut state, KeyCode::Char(' '));
+    assert_eq!(press(&mut state, KeyCode::Char('d')), []);
+    let hide = Effect::Hide { cid: direct(), seqs: vec![5, 7] };
+    assert_eq!(press(&mut state, KeyCode::Char('y')), [hide]);
+    press(&mut state, KeyCode::Char('C'));
+    assert_eq!(press(&mut state, KeyCode::Esc), [], "no");
+    press(&mut state, KeyCode::Char('C'));
+    assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Clear { cid: direct(), seq: 7 }]);
+}
+
+#[test]
+fn a_conversation_is_marked_as_unread_until_one_looks_again() {
+    let mut state = opened(&EN, SIZE);
+    press(&mut state, KeyCode::Esc);
+    let marked = |marked| Effect::MarkUnread { cid: direct(), marked };
+    assert_eq!(press(&mut state, KeyCode::Char('u')), [marked(true)]);
+    let mut unread = snapshot(Some(Chat { mark: 7, unread: 0, ..chat() }));
+    unread.rows[0].marked_unread = true;
+    unread.rows[0].unread = 0;
+    assert_eq!(state.apply(unread.clone()), [], "not while it is only passed by");
+    assert!(frame(&state).contains("…  ●"), "{}", frame(&state));
+    assert_eq!(press(&mut state, KeyCode::Enter), [marked(false)]);
+    assert_eq!(state.apply(unread), [], "asked once");
+}
+
+#[test]
+fn who_has_read_a_message_is_told_by_name() {
+    let mut state = in_group(&EN, SIZE);
+    state.choose_key(Key::Seq(5));
+    assert_eq!(press(&mut state, KeyCode::Char('w')), [Effect::Marks { cid: GROUP, seq: 5 }]);
+    let mark = |account, seq, joined_seq| MemberMark { account, seq, joined_seq };
+    // The author, one who has read, one who has not, one who came later.
+    state.finish(Outcome::Marks(5, vec![mark(1, 9, 1), mark(2, 5, 1), mark(4, 4, 1), mark(5, 9, 6)]));
+    let shown = frame(&state);
+    assert!(shown.contains("Read by 1 of 2"), "{shown}");
+    let at = |text: &str| shown.lines().position(|line| line.contains(text)).expect(text);
+    assert!(at("│ read") < at("   周屿 ") && at("   周屿 ") < at("│ not yet"));
+    assert!(!shown.lines().skip(at("│ not yet")).any(|line| line.contains("陈默 ")), "{shown}");
+}
+
+#[test]
+fn in_a_channel_only_admins_write() {
+    let mut state = in_group(&EN, SIZE);
+    let mut channel = snapshot(Some(chat()));
+    channel.rows[1].kind = ConversationKind::Channel;
+    state.apply(channel.clone());
+    assert!(frame(&state).contains(EN.read_only));
+    type_in(&mut state, "hello");
+    assert_eq!(press(&mut state, KeyCode::Enter), []);
+    channel.rows[1].role = Role::Admin;
+    state.apply(channel);
+    assert!(!frame(&state).contains(EN.read_only));
+    assert_eq!(press(&mut state, KeyCode::Enter).len(), 1);
+}
+
+#[test]
+fn a_channel_is_made() {
+    let mut state = state(&EN, SIZE);
+    hold(&mut state, 'g');
+    type_in(&mut state, "News");
+    hold(&mut state, 't');
+    press(&mut state, KeyCode::Enter);
+    type_in(&mut state, "maya");
+    let made =
+        Effect::CreateGroup { title: "News".to_owned(), handles: vec!["maya".to_owned()], channel: true };
+    assert_eq!(press(&mut state, KeyCode::Enter), [made]);
+}
+
+#[test]
 fn names_are_completed_and_sent_as_mentions() {
     let mut state = in_group(&EN, SIZE);
     type_in(&mut state, "ask @may");
@@ -352,6 +426,13 @@ fn a_group_is_managed() {
     to_maya(&mut state);
     press(&mut state, KeyCode::Char('L'));
     assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Leave(cid)]);
+    to_maya(&mut state);
+    press(&mut state, KeyCode::Char('D'));
+    assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Dissolve(cid)]);
+    to_maya(&mut state);
+    let visible = false;
+    assert_eq!(press(&mut state, KeyCode::Char('h')), [Effect::SetHistoryVisible { cid, visible }]);
+    press(&mut state, KeyCode::Esc);
     to_maya(&mut state);
     assert_eq!(press(&mut state, KeyCode::Char('m')), [Effect::Look], "a direct conversation opens");
 }

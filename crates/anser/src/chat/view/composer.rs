@@ -29,8 +29,9 @@ pub fn draw(frame: &mut Frame, state: &State, layout: &Layout) {
     if let Some(search) = state.search.as_ref().filter(|search| search.typing) {
         return draw_search(frame, state, search, pane);
     }
-    if state.open_row().is_some_and(|row| !row.is_member()) {
-        let text = format!(" {}", state.words.not_member);
+    if let Some(row) = state.open_row().filter(|row| !row.may_write()) {
+        let why = if row.is_member() { state.words.read_only } else { state.words.not_member };
+        let text = format!(" {why}");
         return put(frame, pane.x, pane.y, Span::styled(fit(&text, columns), theme.muted));
     }
     let (rows, (column, row)) = state.input.rows(columns.saturating_sub(width(PROMPT) + 1));

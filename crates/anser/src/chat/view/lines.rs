@@ -125,6 +125,7 @@ fn mark(state: &State, delivery: &Delivery) -> (&'static str, Style) {
         Delivery::Theirs => ("", Style::new()),
         Delivery::Sending => ("…", theme.muted),
         Delivery::Sent => ("✓", theme.muted),
+        Delivery::Delivered => ("✓✓", theme.muted),
         Delivery::Read => ("✓✓", theme.accent.patch(theme.bold)),
         Delivery::Failed(..) => ("!", theme.danger),
     }
@@ -267,6 +268,9 @@ fn notice(state: &State, item: &Item, body: &Body) -> String {
         Body::Left(name, Some(owner)) => (words.left_to)(&named(name), &named(owner)),
         Body::Renamed(title) => (words.renamed)(who, title),
         Body::Role(name, role) => (words.role)(&named(name), words.roles[role_index(*role)]),
+        Body::Dissolved => (words.dissolved)(who),
+        Body::Avatar => (words.avatar)(who),
+        Body::Newcomers(see) => (words.newcomers)(who, *see),
         Body::Other => words.other.to_owned(),
     }
 }

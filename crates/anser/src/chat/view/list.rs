@@ -70,7 +70,7 @@ fn lines(state: &State, row: &Row, columns: usize) -> [Line<'static>; 2] {
     let edge = if is_open { Span::styled("▌", theme.accent) } else { Span::raw(" ") };
     let inner = columns.saturating_sub(2);
     let time = when::short(row.at_ms, state.now_ms, &state.zone, state.words);
-    let style = if is_open || row.unread > 0 { theme.bold } else { Style::new() };
+    let style = if is_open || row.unread > 0 || row.marked_unread { theme.bold } else { Style::new() };
     let title_room = inner.saturating_sub(width(&time) + 1);
     let first = Line::from(vec![
         edge.clone(),
@@ -79,6 +79,7 @@ fn lines(state: &State, row: &Row, columns: usize) -> [Line<'static>; 2] {
         Span::styled(time, theme.muted),
     ]);
     let unread = match row.unread {
+        0 if row.marked_unread => " ●".to_owned(),
         0 => String::new(),
         count if count > UNREAD_SHOWN => format!(" {UNREAD_SHOWN}+"),
         count => format!(" {count}"),

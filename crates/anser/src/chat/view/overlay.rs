@@ -160,10 +160,12 @@ fn content(state: &State, overlay: &Overlay, columns: usize) -> Content {
             let (title, in_title) = field(state.theme, words.group_title, &group.title, false, columns);
             let (handles, in_handles) =
                 field(state.theme, words.group_handles, &group.handles, false, columns);
+            let label = Span::styled(format!(" {}", fit(words.group_kind, LABEL_COLUMNS)), state.theme.muted);
+            let kind = Line::from(vec![label, Span::raw(words.group_or_channel[usize::from(group.channel)])]);
             let cursor = if group.on_handles { (in_handles, 1) } else { (in_title, 0) };
             Content {
                 title: words.new_group.to_owned(),
-                lines: vec![title, handles],
+                lines: vec![title, handles, kind],
                 hint: words.form_hint.to_owned(),
                 cursor: Some(cursor),
                 ..plain

@@ -38,7 +38,9 @@ pub static EN: Words = Words {
     new_group: "New group",
     group_title: "Title",
     group_handles: "Members",
-    form_hint: "Members: handles, with spaces · Tab next · Enter makes it · Esc closes",
+    group_or_channel: ["group", "channel (only admins write)"],
+    group_kind: "Kind",
+    form_hint: "Handles, with spaces · Tab next · Ctrl+T kind · Enter makes it",
     help: "Keys",
     help_hint: "↑↓ scroll · Esc closes",
     somebody: "Somebody",
@@ -60,6 +62,15 @@ pub static EN: Words = Words {
     sure_recall: |who| format!("Recall this message of {who}?"),
     sure_remove: |who| format!("Remove {who} from the group?"),
     sure_owner: |who| format!("Make {who} the owner?"),
+    sure_hide: |count| {
+        if count == 1 {
+            "Delete this message for yourself? Others still see it".to_owned()
+        } else {
+            format!("Delete these {count} messages for yourself? Others still see them")
+        }
+    },
+    sure_clear: |title| format!("Clear “{title}” for yourself? This cannot be undone"),
+    sure_dissolve: |title| format!("Dissolve “{title}” for everybody? This cannot be undone"),
     sure_leave: |title| format!("Leave “{title}”?"),
     yes_no: "y yes · Esc no",
     messages: |count| if count == 1 { "1 message".to_owned() } else { format!("{count} messages") },
@@ -71,6 +82,12 @@ pub static EN: Words = Words {
     said_now: "now",
     no_details: "There is no more to see",
     not_forwarded: "These messages are not held here, and cannot be forwarded",
+    read_by: |read, of| format!("Read by {read} of {of}"),
+    read: "read",
+    unread_yet: "not yet",
+    marked_unread: "Marked as unread",
+    newcomers: ["Newcomers do not see what was before", "Newcomers see what was before"],
+    read_only: "A channel: only admins and the owner write",
     theme_is: |name| format!("Theme: {name}"),
     kinds: Kinds {
         image: "image",
@@ -85,6 +102,11 @@ pub static EN: Words = Words {
         created: |who| format!("{who} made the group"),
         began: "The conversation begins here",
         recalled: |who| format!("{who} recalled a message"),
+        dissolved: |who| format!("{who} dissolved the group"),
+        avatar: |who| format!("{who} changed the picture"),
+        newcomers: |who, see| {
+            format!("{who}: newcomers {} what was before", if see { "see" } else { "do not see" })
+        },
         withheld: "A message was changed later, where you cannot see it",
         added: |who, whom| format!("{who} added {whom}"),
         removed: |who, whom| format!("{who} removed {whom}"),
@@ -166,6 +188,12 @@ pub static EN: Words = Words {
         remove_word: "delete the word before",
         remove_to_start: "delete to the start of the line",
         remove_to_end: "delete to the end of the line",
+        mark_unread: "mark as unread",
+        hide: "delete for yourself",
+        clear: "clear the conversation for yourself",
+        read_by: "who has read it",
+        dissolve: "dissolve",
+        newcomers: "whether newcomers see the past",
         when_always: "Anywhere",
         when_writing: "While you write",
         when_browsing: "Among messages and conversations",
