@@ -39,6 +39,10 @@ sees() { screen "$1" | grep -qF -- "$2"; }
 gone() { ! sees "$1" "$2"; }
 wait_for() { until_true 15 "\"$2\" in $1's terminal" sees "$1" "$2"; }
 wait_gone() { until_true 15 "\"$2\" to go from $1's terminal" gone "$1" "$2"; }
+# What stands right of the list.
+in_pane() { screen "$1" | sed -n 's/^[^│]*│//p'; }
+pane_sees() { in_pane "$1" | grep -qF -- "$2"; }
+wait_pane() { until_true 15 "\"$2\" in $1's messages" pane_sees "$1" "$2"; }
 keys() { local who=$1; shift; tm send-keys -t "$who" "$@"; }
 text() { tm send-keys -t "$1" -l -- "$2"; }
 say() { text "$1" "$2"; keys "$1" Enter; }
@@ -54,7 +58,7 @@ open() { # WHO QUERY SHOWN
     text "$1" "$2"
     wait_for "$1" "$2"
     keys "$1" Enter
-    wait_for "$1" "$3"
+    wait_pane "$1" "$3"
 }
 
 "$ANSER_BIN" demo --listen 127.0.0.1:0 >"$log" 2>&1 &
@@ -86,37 +90,37 @@ keys lin Up
 keys lin r
 wait_for lin "回复 周屿"
 say lin "组间 12，组内 2"
-open maya "design" "组间 12"
+open maya "设计" "组间 12"
 sees maya "▎ 周屿: @林晓" || fail "maya does not see what was replied to"
 aligned maya 80 24
 
 step "a name is completed with @, and whom it names is told"
 open lin "maya" "fonts render"
 say maya "unnamed"
-wait_for maya "unnamed"
+wait_pane maya "unnamed"
 text maya "thanks @lin"
 wait_for maya "@lin_xiao"
 keys maya Tab
-wait_for maya "thanks @林晓"
+wait_pane maya "thanks @林晓"
 keys maya Enter
 wait_for lin "[有人@我]"
 keys lin C-n
-wait_for lin "thanks @林晓"
+wait_pane lin "thanks @林晓"
 
 step "editing one's own message, and what it said before"
 say lin "first words"
-wait_for maya "first words"
+wait_pane maya "first words"
 keys lin Up
 keys lin e
 wait_for lin "编辑: first words"
 keys lin C-u
 say lin "second words"
-wait_for maya "second words edited"
+wait_pane maya "second words edited"
 sees maya "first words" && fail "maya still sees what was edited away"
 keys maya Up
 keys maya v
 wait_for maya "What it said before"
-wait_for maya "first words"
+wait_pane maya "first words"
 keys maya Escape
 wait_gone maya "What it said before"
 keys maya Escape
@@ -124,8 +128,8 @@ keys maya Escape
 step "recalling"
 keys lin Up
 keys lin x
-wait_for lin "你撤回了一条消息"
-wait_for maya "林晓 recalled a message"
+wait_pane lin "你撤回了一条消息"
+wait_pane maya "林晓 recalled a message"
 keys lin i
 
 step "several lines, sent as one message"
@@ -134,15 +138,15 @@ keys lin M-Enter
 text lin "line two"
 aligned lin 80 24
 keys lin Enter
-wait_for maya "line one"
-wait_for maya "line two"
+wait_pane maya "line one"
+wait_pane maya "line two"
 
 step "pasted text comes as one"
 tm set-buffer -b paste $'pasted one\npasted two'
 tm paste-buffer -p -b paste -t lin
-wait_for lin "pasted two"
+wait_pane lin "pasted two"
 keys lin Enter
-wait_for maya "pasted two"
+wait_pane maya "pasted two"
 
 step "forwarding one, and several as a transcript"
 keys lin Up
@@ -151,7 +155,6 @@ wait_for lin "转发给"
 text lin "maya"
 keys lin Enter
 wait_for lin "已转发"
-keys lin Up
 keys lin Space
 keys lin Up
 keys lin Space
@@ -161,14 +164,18 @@ text lin "maya"
 keys lin Enter
 wait_for lin "已转发"
 open maya "lin" "forwarded"
-wait_for maya "[transcript]"
+wait_pane maya "[transcript] 鸿雁 · 设计组 2 messages"
 keys maya Up
-until_true 10 "the transcript" bash -c "tmux -L $socket send-keys -t maya v; sleep 0.3; tmux -L $socket capture-pane -p -t maya | grep -q 'pasted one'"
+keys maya v
+wait_for maya "│ 林晓 "
+wait_for maya "Today"
+aligned maya 80 24
+keys maya Escape
 keys maya Escape
 aligned maya 80 24
 
 step "searching in what is loaded"
-open maya "design" "组间 12"
+open maya "设计" "组间 12"
 keys maya C-f
 text maya "compact"
 wait_for maya "2/2"
@@ -188,15 +195,15 @@ wait_for lin "改群名"
 keys lin C-u
 text lin "设计与间距"
 keys lin Enter
-wait_for maya "设计与间距"
-wait_for maya "林晓 named it"
+wait_pane maya "设计与间距"
+wait_pane maya "林晓 named it"
 keys lin C-o
 wait_for lin "@zhou_yu"
 keys lin a
 wait_for lin "添加成员"
 text lin "wang_lu"
 keys lin Enter
-wait_for maya "林晓 added 王璐"
+wait_pane maya "林晓 added 王璐"
 
 step "the mouse: a click opens, a click chooses, the wheel scrolls"
 click maya 5 3
@@ -222,6 +229,59 @@ sleep 0.3
 aligned lin 160 48
 size lin 80 24
 
+step "a conversation marked as unread, and read again"
+keys lin Escape
+keys lin u
+wait_for lin "●"
+keys lin Enter
+wait_gone lin "●"
+
+step "a message deleted for oneself alone, who has read, a conversation cleared"
+say lin "only mine to lose"
+wait_pane maya "only mine to lose"
+keys lin Up
+keys lin w
+wait_for lin "人已读"
+aligned lin 80 24
+keys lin Escape
+keys lin d
+wait_for lin "只为自己删除"
+keys lin y
+until_true 15 "the message to go" bash -c "! tmux -L $socket capture-pane -p -t lin | sed 's/^[^│]*│//' | grep -q 'only mine'"
+pane_sees maya "only mine to lose" || fail "maya lost what lin deleted for herself"
+open maya "lin" "forwarded"
+keys maya Escape
+keys maya C
+wait_for maya "Clear"
+keys maya y
+wait_pane maya "No messages yet"
+keys maya Enter
+
+step "a channel: only admins write, and its owner dissolves it"
+keys lin C-g
+wait_for lin "新建群聊"
+text lin "公告栏"
+keys lin C-t
+wait_for lin "频道（只有管理员发言）"
+aligned lin 80 24
+keys lin Enter
+text lin "maya tom"
+keys lin Enter
+wait_pane lin "公告栏"
+say lin "欢迎来到公告栏 🎉"
+open maya "公告" "欢迎来到公告栏"
+wait_pane maya "only admins and the owner write"
+aligned maya 80 24
+keys lin C-o
+wait_for lin "@tom"
+keys lin h
+wait_for lin "新成员看不到以前的消息"
+keys lin D
+wait_for lin "解散"
+keys lin y
+wait_pane maya "dissolved the group"
+wait_pane maya "no longer in this group"
+
 step "help and themes"
 keys lin F1
 wait_for lin "写消息时"
@@ -237,7 +297,7 @@ keys lin F2
 step "a conversation with somebody found by handle; an answer"
 open lin "zhou" "七点半"
 say lin "在吗？"
-wait_for lin "看到了，我改一下"
+wait_pane lin "看到了，我改一下"
 
 step "the terminal is given back, and the demo leaves nothing"
 keys lin C-q

@@ -225,7 +225,7 @@ fn a_conversation_is_marked_as_unread_until_one_looks_again() {
     unread.rows[0].marked_unread = true;
     unread.rows[0].unread = 0;
     assert_eq!(state.apply(unread.clone()), [], "not while it is only passed by");
-    assert!(frame(&state).contains("…  ●"), "{}", frame(&state));
+    assert!(frame(&state).contains("… ●"), "{}", frame(&state));
     assert_eq!(press(&mut state, KeyCode::Enter), [marked(false)]);
     assert_eq!(state.apply(unread), [], "asked once");
 }
@@ -340,7 +340,7 @@ fn history_is_fetched_at_the_top_and_the_view_stays() {
     assert_eq!(pane(&state), before);
     // Older ones come above at the same time.
     state.apply(snapshot(Some(Chat { mark: 199, ..long(1, 203) })));
-    assert_eq!(pane(&state)[1..], before[1..], "the first gives way to those above it");
+    assert!(pane(&state).ends_with(&before[1..]), "{:?}", pane(&state));
     state.resize((80, 20));
     assert_eq!(pane(&state).last(), before.last());
 }
@@ -459,6 +459,7 @@ fn a_click_opens_and_chooses_and_the_wheel_scrolls() {
     wheel(&mut state, MouseEventKind::ScrollDown, 5);
     click(&mut state, 5, 2);
     assert_eq!(state.open_cid(), Some(GROUP), "the list had moved by one");
+    state.resize(SIZE);
     hold(&mut state, 'p');
     click(&mut state, 40, 0);
     assert!(state.overlay.is_none(), "a click beside it closes it");

@@ -11,7 +11,7 @@ use crate::chat::sample::{
 use crate::chat::snapshot::{Body, Chat, Delivery, Snapshot};
 use crate::chat::state::State;
 use crate::chat::text::{tamed, width};
-use crate::chat::view::Layout;
+use crate::chat::view::{Layout, key_table};
 use crate::chat::words::{EN, ZH};
 
 fn check(name: &str, state: &State) {
@@ -195,4 +195,29 @@ fn old_and_odd_things_are_said_calmly() {
     let mut state = opened(&ZH, (80, 24));
     state.apply(snapshot(Some(Chat { unread: 0, mark: 99, ..old })));
     check("odd_things", &state);
+}
+
+#[test]
+fn the_docs_have_the_key_table() {
+    const BEGINS: &str = "docs writes them -->\n";
+    const ENDS: &str = "<!-- end of keys -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/chat.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let from = text.find(BEGINS).expect("where the keys begin") + BEGINS.len();
+    let to = text.find(ENDS).expect("where the keys end");
+    let (english, chinese) = (key_table(&EN), key_table(&ZH));
+    let mut table = String::new();
+    for ((heading, lines), (heading_zh, lines_zh)) in english.iter().zip(&chinese) {
+        table += &format!("\n**{heading}** · {heading_zh}\n\n| keys | what | 说明 |\n|---|---|---|\n");
+        for ((keys, what), (_, what_zh)) in lines.iter().zip(lines_zh) {
+            let keys: Vec<String> = keys.split("  ").map(|key| format!("`{key}`")).collect();
+            table += &format!("| {} | {what} | {what_zh} |\n", keys.join(" "));
+        }
+    }
+    table.push('\n');
+    if std::env::var_os("ANSER_WRITE").is_some() {
+        std::fs::write(path, format!("{}{table}{}", &text[..from], &text[to..])).unwrap();
+        return;
+    }
+    assert!(text[from..to] == table, "docs/chat.md has other keys: ANSER_WRITE=1 writes them");
 }
