@@ -276,7 +276,7 @@ impl Looking<'_> {
             handle: profile.map(|profile| profile.handle.clone()).unwrap_or_default(),
             at_ms: head.at_ms,
             unread,
-            mentioned: unread > 0 && preview.said.to_me,
+            mentioned: !head.mentions.is_empty() || head.mention_all_seq > 0,
             members: if group { head.member_count } else { 0 },
             marked_unread: head.marked_unread,
             history_visible: head.history_visible,
