@@ -24,7 +24,7 @@ impl State {
             Action::NextChat => return self.step(1),
             Action::Older => return self.scroll_by(self.page_lines()),
             Action::Newer => return self.scroll_by(-self.page_lines()),
-            Action::Bottom => return self.to_bottom(),
+            Action::Bottom => return self.go_to_bottom(),
             Action::Retry => return self.retry(),
             Action::Search => self.begin_search(),
             Action::NextHit => return self.next_hit(-1),
@@ -40,12 +40,12 @@ impl State {
             Action::First => return self.choose_or_step(isize::MIN / 2),
             Action::Last => return self.choose_or_step(isize::MAX / 2),
             Action::EnterInput => return self.enter_input(),
-            Action::ToList => return self.to_list(),
+            Action::ToList => return self.leave_for_list(),
             Action::Reply => self.begin_reply(),
             Action::Recall => return self.begin_recall(),
             Action::Copy => return self.copy(),
             Action::Forward => return self.begin_forward(),
-            Action::Quoted => return self.to_quoted(),
+            Action::Quoted => return self.go_to_quoted(),
             Action::Edit => self.begin_edit(),
             Action::Details => return self.details(),
             Action::Mark => self.mark(),
@@ -174,21 +174,21 @@ impl State {
 
     fn enter_input(&mut self) -> Vec<Effect> {
         if self.open.is_some() {
-            self.to_focus(Focus::Input);
+            self.set_focus(Focus::Input);
         }
         self.wants()
     }
 
-    fn to_list(&mut self) -> Vec<Effect> {
+    fn leave_for_list(&mut self) -> Vec<Effect> {
         let had_search = self.search.take().is_some();
         self.version += u64::from(had_search);
         if !had_search {
-            self.to_focus(Focus::List);
+            self.set_focus(Focus::List);
         }
         vec![]
     }
 
-    pub(super) fn to_focus(&mut self, focus: Focus) {
+    pub(super) fn set_focus(&mut self, focus: Focus) {
         self.focus = focus;
         if focus != Focus::Messages
             && let Some(open) = &mut self.open
@@ -229,7 +229,7 @@ impl State {
     }
 
     /// Goes to what the chosen message replies to, if it is held.
-    fn to_quoted(&mut self) -> Vec<Effect> {
+    fn go_to_quoted(&mut self) -> Vec<Effect> {
         let quote = self.chosen().and_then(|item| item.said()).and_then(|said| said.reply.clone());
         let Some(quote) = quote else { return vec![] };
         if self.items().iter().any(|item| item.seq == quote.seq) {

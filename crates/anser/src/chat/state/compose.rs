@@ -105,7 +105,7 @@ impl State {
         let before = open.editing.take().map_or(written, |(_, before)| before);
         open.editing = Some((seq, before));
         open.reply = None;
-        self.to_focus(Focus::Input);
+        self.set_focus(Focus::Input);
     }
 
     /// What was written goes to the message that is edited.
@@ -130,7 +130,7 @@ impl State {
         if had_reply {
             self.clamp_scroll();
         } else {
-            self.to_focus(Focus::List);
+            self.set_focus(Focus::List);
         }
         vec![]
     }
@@ -144,7 +144,7 @@ impl State {
         if let Some(open) = &mut self.open {
             open.reply = Some(seq);
         }
-        self.to_focus(Focus::Input);
+        self.set_focus(Focus::Input);
     }
 
     pub(super) fn send(&mut self) -> Vec<Effect> {

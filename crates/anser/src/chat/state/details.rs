@@ -93,7 +93,7 @@ impl State {
     pub(super) fn mark_unread(&mut self) -> Vec<Effect> {
         let Some(row) = self.open_row().filter(|row| row.is_member()) else { return vec![] };
         let (cid, marked) = (row.cid, !row.marked_unread);
-        self.to_focus(Focus::List);
+        self.set_focus(Focus::List);
         if let Some(open) = &mut self.open {
             open.unmark = true;
         }

@@ -193,6 +193,9 @@ struct Draft {
     reply: Option<u64>,
 }
 
+/// Lines that were made: of which version, for which width.
+type KeptLines = (u64, usize, Rc<Vec<MessageLine>>);
+
 /// Everything that the view needs.
 pub struct State {
     pub words: &'static Words,
@@ -218,7 +221,7 @@ pub struct State {
     read_asked: BTreeMap<ConversationId, u64>,
     /// Grows with everything that the lines of messages depend on.
     version: u64,
-    lines: RefCell<Option<(u64, usize, Rc<Vec<MessageLine>>)>>,
+    lines: RefCell<Option<KeptLines>>,
 }
 
 impl State {

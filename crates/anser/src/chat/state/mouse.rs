@@ -52,7 +52,7 @@ impl State {
             return self.begin_about();
         }
         if layout.input.contains(at) {
-            self.to_focus(Focus::Input);
+            self.set_focus(Focus::Input);
         }
         vec![]
     }

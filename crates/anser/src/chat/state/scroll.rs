@@ -78,7 +78,7 @@ impl State {
         effects
     }
 
-    pub(super) fn to_bottom(&mut self) -> Vec<Effect> {
+    pub(super) fn go_to_bottom(&mut self) -> Vec<Effect> {
         if let Some(open) = &mut self.open {
             open.chosen = None;
         }
@@ -105,7 +105,7 @@ impl State {
         let next = match at {
             // Below the newest is where one writes.
             Some(at) if at == last && by == 1 => {
-                self.to_focus(Focus::Input);
+                self.set_focus(Focus::Input);
                 return self.scroll_by(isize::MIN / 2);
             }
             Some(at) => at.saturating_add_signed(by).min(last),
@@ -151,7 +151,7 @@ impl State {
     pub(super) fn keep_chosen(&mut self) {
         let chosen = self.open.as_ref().and_then(|open| open.chosen);
         if chosen.is_some() && self.chosen().is_none() {
-            self.to_focus(Focus::Input);
+            self.set_focus(Focus::Input);
         }
     }
 }

@@ -60,7 +60,7 @@ impl State {
             KeyCode::Esc => {
                 self.search = None;
                 self.version += 1;
-                self.to_focus(Focus::Input);
+                self.set_focus(Focus::Input);
                 vec![]
             }
             KeyCode::Enter => {
@@ -73,7 +73,7 @@ impl State {
                     }
                     None if hits.is_empty() => {
                         self.search = None;
-                        self.to_focus(Focus::Input);
+                        self.set_focus(Focus::Input);
                         self.say(self.words.no_hits.to_owned())
                     }
                     None => self.next_hit(-1),

@@ -71,7 +71,7 @@ impl Demo {
     async fn start(&self, data: &Path) -> anyhow::Result<Server> {
         let accounts = AccountConfig { registration: RegistrationMode::Open, ..AccountConfig::default() };
         let config = |listen| ServeConfig {
-            accounts: accounts.clone().unlimited().with_cheap_passwords(),
+            accounts: accounts.unlimited().with_cheap_passwords(),
             ..ServeConfig::new(data, listen)
         };
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
