@@ -183,7 +183,8 @@ aligned maya 80 24
 keys maya Enter
 keys maya n
 keys maya Escape
-keys maya Escape
+keys maya C-End
+wait_pane maya "pasted two"
 
 step "the members, their roles, and a new name of the group"
 keys lin C-o

@@ -313,7 +313,7 @@ impl Looking<'_> {
             let newest = conversation.ranges().islands().last().copied();
             chat.lowest = newest.filter(|&(_, high)| high >= head.seq).map_or(0, |(low, _)| low);
             let floor = head.first_visible_seq.max(head.cleared_seq + 1);
-            chat.more = head.seq > 0 && (chat.lowest == 0 || chat.lowest > floor);
+            chat.more = head.seq >= floor && (chat.lowest == 0 || chat.lowest > floor);
             let facts =
                 || conversation.facts().rev().take_while(|fact| chat.lowest > 0 && fact.seq >= chat.lowest);
             let shown = facts().filter(|fact| is_line(fact));

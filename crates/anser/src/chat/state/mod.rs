@@ -457,6 +457,7 @@ impl State {
         self.focus = Focus::Input;
         self.list_top = None;
         if self.open_cid() == Some(cid) {
+            self.set_focus(Focus::Input);
             return self.wants();
         }
         self.put_draft_away();
