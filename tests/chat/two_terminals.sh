@@ -57,6 +57,8 @@ wait_for() { until_true "${3:-10}" "\"$2\" in $1's terminal" sees "$1" "$2"; }
 
 # Lines of the message pane that hold a text: everything right of the border between the panes.
 in_pane() { screen "$1" | sed -n 's/^[^│]*│//p'; }
+# A message that was read has its ✓✓ in bold; one that has only come has it faint.
+read_by() { tm capture-pane -e -p -t "$1" | grep -F -- "$2" | grep -qE $'\e\\[1m(\e\\[[0-9;]*m)*✓✓'; }
 marked() { in_pane "$1" | grep -F -- "$2" | grep -qE -- "$3 *\$"; }
 
 type_in() {
@@ -102,23 +104,24 @@ wait_for alice "Bob"
 type_in alice "你好 Bob 👋 今天好吗？"
 wait_for alice "今天好吗"
 type_in alice "second: hello from 北京"
-until_true 10 "✓ at alice's second message" marked alice "second: hello" "✓"
+until_true 10 "✓ at alice's second message" marked alice "second: hello" "✓+"
 wait_for bob "爱丽丝"
 unread_is() { screen bob | grep -qE " $1 │"; }
 none_unread() { ! screen "$1" | grep -qE ' [0-9]+ │'; }
 until_true 10 "2 unread in bob's list" unread_is 2
-in_pane alice | grep -q "✓✓" && fail "alice sees ✓✓ before bob has looked"
+until_true 10 "✓✓ of what has come, at alice's second message" marked alice "second: hello" "✓✓"
+read_by alice "second: hello" && fail "alice sees that it was read before bob has looked"
 
 # Bob goes to the next unread: the divider, no unread left, and Alice sees that it was read.
 tm send-keys -t bob C-n
 wait_for bob "2 new messages"
 wait_for bob "今天好吗"
 until_true 10 "no unread in bob's list" none_unread bob
-until_true 10 "✓✓ at alice's second message" marked alice "second: hello" "✓✓"
-until_true 10 "✓✓ at alice's first message" marked alice "今天好吗" "✓✓"
+until_true 10 "that it was read at alice's second message" read_by alice "second: hello"
+until_true 10 "that it was read at alice's first message" read_by alice "今天好吗"
 type_in bob "third: 很好！🎉 and you?"
 wait_for alice "third: 很好"
-until_true 10 "✓✓ at bob's message" marked bob "third: " "✓✓"
+until_true 10 "that it was read at bob's message" read_by bob "third: "
 
 # The server dies without a word, and Bob goes on writing.
 kill -9 "$server_pid"
@@ -132,12 +135,12 @@ marked bob "fourth: " "…" || fail "bob's message does not show that it waits"
 serve
 until_true 10 "the server again" ready
 wait_for alice "fourth: 断线时写的" 20
-until_true 20 "✓✓ at what bob wrote offline" marked bob "fourth: " "✓✓"
+until_true 20 "that it was read at what bob wrote offline" read_by bob "fourth: "
 until_true 20 "alice's banner to go" gone alice "连接断开"
 until_true 20 "bob's banner to go" gone bob "Offline"
 type_in alice "fifth: 收到，没有丢 ✅"
 wait_for bob "fifth: 收到" 20
-until_true 20 "✓✓ at alice's last message" marked alice "fifth: " "✓✓"
+until_true 20 "that it was read at alice's last message" read_by alice "fifth: "
 
 # Each once, in order, on both sides.
 expected="今天好吗 second: third: fourth: fifth:"

@@ -68,5 +68,7 @@ fn chat_in_terminals(stages: &mut Stages, missing: &[&str]) -> anyhow::Result<()
         return Ok(());
     }
     let mut chat = command("bash", &["tests/chat/two_terminals.sh"]);
-    stages.check(NAME, chat.env("ANSER_BIN", anser()).current_dir(root()))
+    stages.check(NAME, chat.env("ANSER_BIN", anser()).current_dir(root()))?;
+    let mut features = command("bash", &["tests/chat/features.sh"]);
+    stages.check("every feature of anser chat", features.env("ANSER_BIN", anser()).current_dir(root()))
 }

@@ -8,6 +8,7 @@ use crossterm::event::{Event, KeyEventKind};
 use futures_util::StreamExt as _;
 
 use crate::chat::form::{Field, Form, Pressed};
+use crate::chat::theme::Theme;
 use crate::chat::words::Words;
 use crate::chat::{Screen, Start, view};
 use crate::commands::{DEFAULT_SERVER, machine_name};
@@ -19,6 +20,7 @@ pub async fn enter(
     start: &Start,
     ended: Option<String>,
     words: &'static Words,
+    theme: &'static Theme,
 ) -> anyhow::Result<Option<SignedIn>> {
     let before = start.profile.session().ok().flatten();
     let saved = before.as_ref().and_then(|session| session.servers.first().cloned());
@@ -28,7 +30,7 @@ pub async fn enter(
     let mut form = Form::new(words, &server, &handle, &start.invitation);
     form.problem = ended.map(|why| (words.sign_in.ended)(&why));
     loop {
-        screen.terminal.draw(|frame| view::draw_form(frame, &form))?;
+        screen.terminal.draw(|frame| view::draw_form(frame, &form, theme))?;
         let pressed = match screen.keys.next().await {
             Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => form.key(&key),
             Some(Ok(Event::Paste(text))) => {
@@ -42,7 +44,7 @@ pub async fn enter(
             Pressed::Nothing => {}
             Pressed::Quit => return Ok(None),
             Pressed::Submit => {
-                screen.terminal.draw(|frame| view::draw_form(frame, &form))?;
+                screen.terminal.draw(|frame| view::draw_form(frame, &form, theme))?;
                 match submit(&form, start.ca.as_deref()).await {
                     Ok(session) => {
                         start.profile.begin(&session)?;

@@ -1,8 +1,9 @@
-//! One editable line: the cursor moves by what a person sees as one character.
+//! An editable text of one or more rows: the cursor moves by what a person sees as one character.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation as _};
 
+use crate::chat::keys::{Edit, editing};
 use crate::chat::text::width;
 
 /// Bytes of the longest line: a message may have no more.
@@ -46,26 +47,108 @@ impl Line {
         self.cursor = self.boundary_at_or_after(self.cursor);
     }
 
-    /// Takes an editing key. Whether it was one.
+    /// Takes a key that types or edits. Whether it was one.
     pub fn key(&mut self, key: &KeyEvent) -> bool {
-        let plain = (key.modifiers - KeyModifiers::SHIFT).is_empty();
-        let ctrl = key.modifiers == KeyModifiers::CONTROL;
-        match key.code {
-            KeyCode::Char(letter) if plain => self.insert(letter.encode_utf8(&mut [0; 4])),
-            KeyCode::Backspace if plain => self.remove(self.before(), self.cursor),
-            KeyCode::Delete if plain => self.remove(self.cursor, self.after()),
-            KeyCode::Left if plain => self.cursor = self.before(),
-            KeyCode::Right if plain => self.cursor = self.after(),
-            KeyCode::Home if plain => self.cursor = 0,
-            KeyCode::End if plain => self.cursor = self.text.len(),
-            KeyCode::Char('a') if ctrl => self.cursor = 0,
-            KeyCode::Char('e') if ctrl => self.cursor = self.text.len(),
-            KeyCode::Char('w') if ctrl => self.remove(self.word_before(), self.cursor),
-            KeyCode::Char('u') if ctrl => self.remove(0, self.cursor),
-            KeyCode::Char('k') if ctrl => self.remove(self.cursor, self.text.len()),
-            _ => return false,
+        if let Some(edit) = editing(key) {
+            self.edit(edit);
+            return true;
+        }
+        let KeyCode::Char(letter) = key.code else { return false };
+        // AltGr comes as Ctrl and Alt together, and types.
+        let alone = matches!(key.modifiers - KeyModifiers::SHIFT, KeyModifiers::CONTROL | KeyModifiers::ALT);
+        if !alone {
+            self.insert(letter.encode_utf8(&mut [0; 4]));
+        }
+        !alone
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        let (text, cursor) = (&self.text, self.cursor);
+        let start = text[..cursor].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[cursor..].find('\n').map_or(text.len(), |at| cursor + at);
+        match edit {
+            Edit::RemoveBefore => self.remove(self.before(), cursor),
+            Edit::RemoveAfter => self.remove(cursor, self.after()),
+            Edit::RemoveWord => self.remove(self.word_before(), cursor),
+            Edit::RemoveToStart => self.remove(start, cursor),
+            Edit::RemoveToEnd => self.remove(cursor, end),
+            Edit::Left => self.cursor = self.before(),
+            Edit::Right => self.cursor = self.after(),
+            Edit::WordLeft => self.cursor = self.word_before(),
+            Edit::WordRight => self.cursor = self.word_after(),
+            Edit::Start => self.cursor = start,
+            Edit::End => self.cursor = end,
+        }
+    }
+
+    /// Puts `text` in the place of what stands between `from` and the cursor.
+    pub fn replace_before(&mut self, from: usize, text: &str) {
+        self.remove(from, self.cursor);
+        self.insert(text);
+    }
+
+    /// What stands before the cursor.
+    pub fn before_cursor(&self) -> &str {
+        &self.text[..self.cursor]
+    }
+
+    /// The text in rows of at most `room` columns, and in which column and row the cursor stands.
+    pub fn rows(&self, room: usize) -> (Vec<String>, (usize, usize)) {
+        let (spans, at) = self.spans(room);
+        let rows = spans.into_iter().map(|(from, to)| self.text[from..to].replace('\n', "")).collect();
+        (rows, at)
+    }
+
+    /// Moves the cursor by rows. False when there is none there.
+    pub fn move_row(&mut self, room: usize, by: isize) -> bool {
+        let (spans, (column, row)) = self.spans(room);
+        let Some(&(from, to)) = row.checked_add_signed(by).and_then(|row| spans.get(row)) else {
+            return false;
+        };
+        let mut used = 0;
+        self.cursor = from;
+        for grapheme in self.text[from..to].graphemes(true) {
+            used += width(grapheme);
+            if used > column || grapheme == "\n" {
+                break;
+            }
+            self.cursor += grapheme.len();
         }
         true
+    }
+
+    /// The rows as ranges of bytes. A row that is full leaves the cursor on the next one.
+    fn spans(&self, room: usize) -> (Vec<(usize, usize)>, (usize, usize)) {
+        let room = room.max(2);
+        let mut spans = vec![(0, 0)];
+        let mut used = 0;
+        let mut at = (0, 0);
+        for (index, grapheme) in self.text.grapheme_indices(true) {
+            let wide = width(grapheme);
+            if used + wide > room {
+                spans.push((index, index));
+                used = 0;
+            }
+            if index == self.cursor {
+                at = (used, spans.len() - 1);
+            }
+            used += wide;
+            if let Some(last) = spans.last_mut() {
+                last.1 = index + grapheme.len();
+            }
+            if grapheme == "\n" {
+                spans.push((index + 1, index + 1));
+                used = 0;
+            }
+        }
+        if self.cursor == self.text.len() {
+            if used >= room {
+                spans.push((self.cursor, self.cursor));
+                used = 0;
+            }
+            at = (used, spans.len() - 1);
+        }
+        (spans, at)
     }
 
     /// What `room` columns show of it, and in which of them the cursor stands. Line breaks show as ⏎.
@@ -111,6 +194,12 @@ impl Line {
         words.rfind(|(_, word)| !word.trim().is_empty()).map_or(0, |(index, _)| index)
     }
 
+    fn word_after(&self) -> usize {
+        let mut words = self.text[self.cursor..].split_word_bound_indices();
+        let word = words.find(|(_, word)| !word.trim().is_empty());
+        word.map_or(self.text.len(), |(index, word)| self.cursor + index + word.len())
+    }
+
     fn boundary_at_or_after(&self, offset: usize) -> usize {
         let mut ends = self.text.grapheme_indices(true).map(|(index, _)| index).chain([self.text.len()]);
         ends.find(|&end| end >= offset).unwrap_or(self.text.len())
@@ -120,6 +209,31 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_break_where_they_are_full_and_the_cursor_moves_through_them() {
+        let mut line = Line::new("一二三\nab");
+        assert_eq!(line.rows(4), (vec!["一二".to_owned(), "三".to_owned(), "ab".to_owned()], (2, 2)));
+        assert!(line.move_row(4, -1));
+        assert_eq!(line.rows(4).1, (2, 1));
+        assert!(line.move_row(4, -1));
+        line.insert("x");
+        assert_eq!(line.text(), "一x二三\nab");
+        assert!(!line.move_row(20, -1) && line.move_row(20, 1) && !line.move_row(20, 1));
+        assert_eq!(Line::new("一二").rows(4), (vec!["一二".to_owned(), String::new()], (0, 1)));
+        assert_eq!(Line::default().rows(4), (vec![String::new()], (0, 0)));
+    }
+
+    #[test]
+    fn start_and_end_are_those_of_the_line() {
+        let mut line = Line::new("one two\nthree");
+        press(&mut line, KeyCode::Home);
+        line.insert(">");
+        assert_eq!(line.text(), "one two\n>three");
+        assert!(line.key(&KeyEvent::new(KeyCode::Char('k'), KeyModifiers::CONTROL)));
+        assert_eq!(line.text(), "one two\n>");
+        assert!(!line.key(&KeyEvent::new(KeyCode::Char('x'), KeyModifiers::CONTROL)));
+    }
 
     fn press(line: &mut Line, code: KeyCode) {
         assert!(line.key(&KeyEvent::new(code, KeyModifiers::NONE)));

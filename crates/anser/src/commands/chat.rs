@@ -7,7 +7,7 @@ use anser_client::ServerAddress;
 use anser_client::account::{AccountApi, Grant, Registration};
 use clap::Args;
 
-use crate::chat::{Start, chat};
+use crate::chat::{Start, ThemeName, chat};
 use crate::commands::connect::{DEFAULT_SERVER, OnProfile, Trust};
 use crate::commands::password::PasswordSource;
 use crate::commands::user::{machine_name, must_be_free};
@@ -36,6 +36,12 @@ pub struct Chat {
     sign_in: Option<String>,
     #[command(flatten)]
     password: PasswordSource,
+    /// The colours; F2 tries the others. NO_COLOR is heeded
+    #[arg(long, value_name = "NAME", default_value = "auto", env = "ANSER_THEME")]
+    theme: ThemeName,
+    /// Leave the mouse to the terminal, for marking text with it
+    #[arg(long)]
+    no_mouse: bool,
 }
 
 impl Chat {
@@ -49,7 +55,9 @@ impl Chat {
             let profile = self.on.profile()?;
             self.enter(&profile).await?;
             let invitation = self.invitation.unwrap_or_default();
-            chat(Start { profile, server: self.server, ca: self.trust.ca, invitation }).await
+            let (server, ca) = (self.server, self.trust.ca);
+            let (theme, mouse) = (self.theme, !self.no_mouse);
+            chat(Start { profile, server, ca, invitation, theme, mouse }).await
         })?;
         Ok(ExitCode::SUCCESS)
     }

@@ -3,8 +3,10 @@
 mod administer;
 mod bench;
 mod chat;
+mod completions;
 mod config;
 mod connect;
+mod demo;
 mod doctor;
 mod exit;
 mod folder;
@@ -12,6 +14,7 @@ mod group;
 mod invite;
 mod key;
 mod log;
+mod man;
 mod password;
 mod reload;
 mod send;
@@ -32,6 +35,8 @@ pub use user::machine_name;
 pub enum Command {
     /// Serve the whole product from a data folder
     Serve(serve::Serve),
+    /// Try it: a server in a temporary folder, with people who talk
+    Demo(demo::Demo),
     /// Chat in the terminal
     Chat(chat::Chat),
     /// Send a message, or one for each line of standard input
@@ -58,12 +63,17 @@ pub enum Command {
     /// Look into the log of a data folder
     #[command(subcommand)]
     Log(log::Log),
+    /// Write a shell's completion script
+    Completions(completions::Completions),
+    /// Write a manual page, or all of them
+    Man(man::Man),
 }
 
 /// Does it. An error is for people to read.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Chat(chat) => chat.run(),
         Command::Send(send) => send.run(),
         Command::Tail(tail) => tail.run(),
@@ -75,5 +85,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(config) => config.run(),
         Command::Bench(bench) => bench.run(),
         Command::Log(log) => log.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }

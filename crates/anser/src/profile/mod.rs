@@ -127,7 +127,8 @@ impl Profile {
         Ok(Profile::in_folder(name, &home()?))
     }
 
-    fn in_folder(name: &str, home: &Path) -> Profile {
+    /// The profile of this name among those in a folder.
+    pub fn in_folder(name: &str, home: &Path) -> Profile {
         Profile { name: name.to_owned(), folder: home.join(name) }
     }
 

@@ -1,7 +1,11 @@
-//! State to frame: the list and the messages side by side, or one of them in a narrow terminal.
+//! State to frame: the list, the messages and the members side by side, or one of them in a narrow terminal.
 
+mod composer;
 mod form;
+mod layout;
+mod lines;
 mod list;
+mod members;
 mod messages;
 mod overlay;
 mod when;
@@ -11,104 +15,89 @@ mod tests;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::chat::keys::{QUIT, TABLE};
+use crate::chat::keys::{self, Action};
 use crate::chat::state::State;
-use crate::chat::text::{both_ends, cut, fit, width};
+use crate::chat::text::{cut, fit, width};
 
 pub use form::draw as draw_form;
-
-/// Columns of the list.
-const LIST_COLUMNS: u16 = 26;
-/// Below this many columns, there is one pane.
-const TWO_PANES_COLUMNS: u16 = 60;
-/// Rows of the message pane that are no messages: title, rule, input, rule, keys.
-const ROWS_AROUND: u16 = 5;
-
-const ACCENT: Style = Style::new().fg(Color::Cyan);
-const MUTED: Style = Style::new().fg(Color::DarkGray);
-const DANGER: Style = Style::new().fg(Color::Red);
-const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-
-/// Where the panes are.
-struct Panes {
-    list: Option<Rect>,
-    chat: Option<Rect>,
-}
-
-/// Rows that messages have.
-pub fn message_rows(size: (u16, u16)) -> usize {
-    usize::from(size.1.saturating_sub(ROWS_AROUND))
-}
-
-/// Lines that the open conversation takes.
-pub fn message_lines(state: &State) -> usize {
-    let columns = panes(state, Rect::new(0, 0, state.size.0, state.size.1)).chat.map_or(0, |pane| pane.width);
-    messages::lines(state, usize::from(columns)).len()
-}
+pub use layout::Layout;
+pub use lines::{MessageLine, calm, message_lines};
+pub use list::{first as list_first, row_at as list_row, shown as list_shown};
+pub use messages::item_at as message_at;
+pub use overlay::{key_table, line_at as overlay_line, lines_beyond};
+pub use when::is_another_day;
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame, state: &State) {
     let area = frame.area();
-    let panes = panes(state, area);
-    if let Some(pane) = panes.list {
-        list::draw(frame, state, pane);
+    frame.buffer_mut().set_style(area, state.theme.text);
+    let layout = Layout::of(state);
+    if let Some(pane) = layout.list {
+        list::draw(frame, state, &layout, pane);
     }
-    if let Some(pane) = panes.chat {
-        messages::draw(frame, state, pane);
+    if let Some(pane) = layout.chat {
+        messages::draw(frame, state, &layout, pane);
     }
-    if let (Some(list), Some(_)) = (panes.list, panes.chat) {
-        for row in 0..area.height.saturating_sub(2) {
-            put(frame, list.right(), row, Span::styled("│", MUTED));
+    if let Some(pane) = layout.members {
+        members::draw(frame, state, pane);
+    }
+    let joints = borders(&layout);
+    for &column in &joints {
+        for row in 0..layout.foot {
+            put(frame, column, row, Span::styled("│", state.theme.line));
         }
     }
-    last_lines(frame, state, area, panes.list.filter(|_| panes.chat.is_some()).map(Rect::right));
+    last_lines(frame, state, &layout, &joints);
     overlay::draw(frame, state, area);
 }
 
-fn panes(state: &State, area: Rect) -> Panes {
-    let height = area.height.saturating_sub(2);
-    let whole = Rect { height, ..area };
-    if area.width >= TWO_PANES_COLUMNS {
-        let list = Rect { width: LIST_COLUMNS, ..whole };
-        let chat = Rect { x: LIST_COLUMNS + 1, width: area.width - LIST_COLUMNS - 1, ..whole };
-        return Panes { list: Some(list), chat: Some(chat) };
-    }
-    match state.open.is_some() && state.typing {
-        true => Panes { list: None, chat: Some(whole) },
-        false => Panes { list: Some(whole), chat: None },
-    }
+/// The columns between the panes.
+fn borders(layout: &Layout) -> Vec<u16> {
+    let list = layout.list.filter(|_| layout.chat.is_some()).map(Rect::right);
+    let members = layout.members.map(|pane| pane.x - 1);
+    list.into_iter().chain(members).collect()
 }
 
 /// The rule, and below it the keys, or what is to be said instead.
-fn last_lines(frame: &mut Frame, state: &State, area: Rect, joint: Option<u16>) {
-    let columns = usize::from(area.width);
-    let Some(row) = area.height.checked_sub(2) else { return };
-    put(frame, 0, row, Span::styled("─".repeat(columns), MUTED));
-    if let Some(column) = joint {
-        put(frame, column, row, Span::styled("┴", MUTED));
+fn last_lines(frame: &mut Frame, state: &State, layout: &Layout, joints: &[u16]) {
+    let theme = state.theme;
+    let columns = usize::from(frame.area().width);
+    put(frame, 0, layout.foot, Span::styled("─".repeat(columns), theme.line));
+    for &column in joints {
+        put(frame, column, layout.foot, Span::styled("┴", theme.line));
     }
     let line = match (&state.notice, state.is_offline()) {
-        (Some(notice), _) => Span::styled(fit(&format!(" {notice}"), columns), ACCENT),
-        (None, true) => Span::styled(fit(&format!(" ⚠ {}", state.words.offline), columns), DANGER),
-        (None, false) => Span::styled(fit(&hints(state, columns), columns), MUTED),
+        (Some(notice), _) => Line::styled(fit(&format!(" {notice}"), columns), theme.accent),
+        (None, true) => Line::styled(fit(&format!(" ⚠ {}", state.words.offline), columns), theme.danger),
+        (None, false) => hints(state, columns),
     };
-    put(frame, 0, row + 1, line);
+    put(frame, 0, layout.foot + 1, line);
 }
 
-/// As many of the table's keys as fit.
-fn hints(state: &State, columns: usize) -> String {
-    let mut line = String::new();
-    for binding in TABLE.iter().chain([&QUIT]).filter(|binding| binding.hinted) {
-        let hint = format!(" {} {} ", binding.short_name(), (binding.what)(&state.words.keys));
-        if width(&line) + width(&hint) > columns {
-            break;
-        }
-        line.push_str(&hint);
+/// As many of the table's keys as fit, the help among them.
+fn hints(state: &State, columns: usize) -> Line<'static> {
+    let hints: Vec<(String, &str, bool)> = keys::hints(state.place())
+        .map(|it| (it.short_name(), (it.what)(&state.words.keys), it.action == Action::Help))
+        .collect();
+    let wide = |name: &str, what: &str| width(name) + width(what) + 3;
+    let mut room = columns;
+    for (name, what, _) in hints.iter().filter(|(_, _, is_help)| *is_help) {
+        room = room.saturating_sub(wide(name, what));
     }
-    line
+    let mut spans = Vec::new();
+    for (name, what, is_help) in hints {
+        let wide = wide(&name, what);
+        if !is_help && wide > room {
+            continue;
+        }
+        room = room.saturating_sub(if is_help { 0 } else { wide });
+        spans.push(Span::styled(format!(" {name} "), state.theme.text));
+        spans.push(Span::styled(format!("{what} "), state.theme.muted));
+    }
+    Line::from(spans)
 }
 
 fn put<'a>(frame: &mut Frame, x: u16, y: u16, what: impl Into<Line<'a>>) {
@@ -119,9 +108,26 @@ fn put<'a>(frame: &mut Frame, x: u16, y: u16, what: impl Into<Line<'a>>) {
     }
 }
 
-/// A line of two ends, in a pane with a column of margin at both sides.
-fn titled(left: &str, right: &str, columns: usize) -> String {
-    format!(" {} ", both_ends(left, right, columns.saturating_sub(2)))
+/// Gives a row of a pane another look, without its text.
+fn tint(frame: &mut Frame, pane: Rect, row: u16, style: Style) {
+    let area = frame.area();
+    frame.buffer_mut().set_style(Rect { y: row, height: 1, ..pane }.intersection(area), style);
+}
+
+/// A line of two ends, in a pane with a column of margin at both sides; the left one gives way.
+fn ends(left: Span<'_>, right: Span<'_>, columns: usize) -> Line<'static> {
+    let room = columns.saturating_sub(2);
+    let aside = cut(&right.content, room);
+    let left_room = room.saturating_sub(width(&aside) + usize::from(!aside.is_empty()));
+    let name = cut(&left.content, left_room);
+    let blanks = room.saturating_sub(width(&name) + width(&aside));
+    Line::from(vec![
+        Span::raw(" "),
+        Span::styled(name, left.style),
+        Span::raw(" ".repeat(blanks)),
+        Span::styled(aside, right.style),
+        Span::raw(" "),
+    ])
 }
 
 /// A text in the middle.

@@ -1,127 +1,18 @@
-//! Frames at 80×24, compared with files; `ANSER_WRITE_FRAMES=1` writes them anew, to be looked at.
+//! Frames, compared with files; `ANSER_WRITE_FRAMES=1` writes them anew, to be looked at. And what holds
+//! of every frame, at every size.
 
-use anser_model::{AccountId, ConversationId};
-use anser_proto::v1::Target;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use jiff::tz::TimeZone;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use crossterm::event::KeyCode;
 
-use super::draw;
-use crate::chat::snapshot::{Body, Chat, Delivery, Item, Preview, Row, Snapshot};
-use crate::chat::state::{Effect, Outcome, State};
-use crate::chat::text::width;
-use crate::chat::words::{EN, Words, ZH};
-
-const OWN: AccountId = AccountId(1);
-const PEER: AccountId = AccountId(2);
-/// 2025-03-01 14:02 UTC, in milliseconds.
-const AT_MS: u64 = 1_740_837_720_000;
-const MINUTE_MS: u64 = 60_000;
-
-fn state(words: &'static Words, size: (u16, u16)) -> State {
-    let mut state = State::new(words, TimeZone::UTC, size, AT_MS + 30 * MINUTE_MS);
-    state.apply(snapshot(None));
-    state
-}
-
-fn row(number: u64, title: &str, handle: &str, text: &str, unread: u64) -> Row {
-    Row {
-        cid: if number == 2 { ConversationId::direct(OWN, PEER) } else { ConversationId([number as u8; 16]) },
-        peer: (!handle.is_empty()).then_some(AccountId(number)),
-        title: title.to_owned(),
-        handle: handle.to_owned(),
-        at_ms: AT_MS - (number - 2) * 9 * 60 * MINUTE_MS,
-        unread,
-        members: if handle.is_empty() { 128 } else { 0 },
-        is_member: true,
-        preview: Preview { text: text.to_owned(), ..Preview::default() },
-    }
-}
-
-fn snapshot(open: Option<Chat>) -> Snapshot {
-    let rows = vec![
-        row(2, "周屿", "zhou_yu", "看下最后一屏的间距，12 还是 8？", 2),
-        row(3, "鸿雁 · 设计组的朋友们和同事们", "", "好的 👍 deploy is done", 1_200),
-        row(4, "Maya Hernández", "maya", "Sounds good — see you Tuesday", 0),
-        row(9, "家人 👨‍👩‍👧", "", "妈妈: 月底前转给您 ❤", 0),
-    ];
-    Snapshot { own: OWN, attached: true, rows, open }
-}
-
-fn item(seq: u64, author: AccountId, minutes: u64, text: &str, delivery: Delivery) -> Item {
-    let name = if author == OWN { "林晓" } else { "周屿" }.to_owned();
-    Item {
-        seq,
-        author,
-        name,
-        at_ms: AT_MS + minutes * MINUTE_MS,
-        body: Body::Text(text.to_owned()),
-        delivery,
-    }
-}
-
-fn chat() -> Chat {
-    let mut began = item(1, PEER, 0, "", Delivery::Theirs);
-    began.body = Body::Began;
-    began.at_ms -= 24 * 60 * MINUTE_MS;
-    let long =
-        "会话列表的行高我改成 64 了，紧凑模式 52。The compact one is for people who keep fifty open 🙂";
-    let items = vec![
-        began,
-        item(2, PEER, 0, long, Delivery::Theirs),
-        item(3, PEER, 1, "深色下呢？", Delivery::Theirs),
-        item(4, OWN, 3, "好看 👍🎉 9.8:1", Delivery::Read),
-        item(5, OWN, 4, "明天合并", Delivery::Sent),
-        item(6, PEER, 18, "@林晓 看下最后一屏的间距", Delivery::Theirs),
-        item(7, PEER, 18, "12 还是 8？", Delivery::Theirs),
-        item(0, OWN, 19, "组间 12，组内 2", Delivery::Sending),
-    ];
-    Chat { mark: 5, unread: 2, lowest: 1, more: false, items }
-}
-
-fn opened(words: &'static Words, size: (u16, u16)) -> State {
-    let mut state = state(words, size);
-    press(&mut state, KeyCode::Char('n'));
-    state.apply(snapshot(Some(chat())));
-    state
-}
-
-fn press(state: &mut State, code: KeyCode) -> Vec<Effect> {
-    state.key(&KeyEvent::new(code, KeyModifiers::NONE))
-}
-
-fn hold(state: &mut State, letter: char) -> Vec<Effect> {
-    state.key(&KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL))
-}
-
-fn type_in(state: &mut State, text: &str) {
-    for letter in text.chars() {
-        press(state, KeyCode::Char(letter));
-    }
-}
-
-/// The frame as text. Every row takes as many columns as the terminal has.
-fn frame(state: &State) -> String {
-    let (columns, rows) = state.size;
-    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
-    terminal.draw(|frame| draw(frame, state)).unwrap();
-    let buffer = terminal.backend().buffer();
-    let mut text = String::new();
-    for y in 0..rows {
-        let mut x = 0;
-        let mut row = String::new();
-        while x < columns {
-            let symbol = buffer[(x, y)].symbol();
-            row.push_str(symbol);
-            x += width(symbol).max(1) as u16;
-        }
-        assert_eq!(x, columns, "row {y} is {x} columns wide: {row}");
-        text.push_str(row.trim_end());
-        text.push('\n');
-    }
-    text
-}
+use crate::chat::kinds::Thing;
+use crate::chat::sample::{
+    AT_MS, OWN, PEER, chat, frame, hold, in_group, item, opened, painted, press, said, snapshot, state,
+    type_in,
+};
+use crate::chat::snapshot::{Body, Chat, Delivery, Snapshot};
+use crate::chat::state::State;
+use crate::chat::text::{tamed, width};
+use crate::chat::view::{Layout, key_table};
+use crate::chat::words::{EN, ZH};
 
 fn check(name: &str, state: &State) {
     let path = format!("{}/src/chat/view/frames/{name}.txt", env!("CARGO_MANIFEST_DIR"));
@@ -134,12 +25,18 @@ fn check(name: &str, state: &State) {
 }
 
 #[test]
-fn two_panes_in_both_languages() {
+fn the_chat_at_80_by_24() {
     let mut state = opened(&ZH, (80, 24));
     type_in(&mut state, "组间 12，组内 2 🙂");
     check("chat_zh", &state);
     check("chat_en", &opened(&EN, (80, 24)));
     check("nothing_open", &self::state(&EN, (80, 24)));
+}
+
+#[test]
+fn a_group_in_a_large_terminal_has_its_members_beside() {
+    check("large_zh", &in_group(&ZH, (160, 48)));
+    check("large_en", &in_group(&EN, (160, 48)));
 }
 
 #[test]
@@ -154,7 +51,7 @@ fn a_narrow_terminal_has_one_pane() {
 fn what_lies_over_the_chat() {
     let mut state = opened(&ZH, (80, 24));
     hold(&mut state, 'p');
-    type_in(&mut state, "ma");
+    type_in(&mut state, "m");
     check("switcher", &state);
     press(&mut state, KeyCode::Esc);
     press(&mut state, KeyCode::F(1));
@@ -163,6 +60,36 @@ fn what_lies_over_the_chat() {
     hold(&mut state, 'g');
     type_in(&mut state, "读书会");
     check("new_group", &state);
+    let mut group = in_group(&EN, (80, 24));
+    hold(&mut group, 'o');
+    press(&mut group, KeyCode::Down);
+    press(&mut group, KeyCode::Down);
+    check("about", &group);
+    press(&mut group, KeyCode::Char('x'));
+    check("question", &group);
+}
+
+#[test]
+fn a_chosen_message_a_reply_and_names() {
+    let mut state = in_group(&ZH, (80, 24));
+    press(&mut state, KeyCode::Up);
+    press(&mut state, KeyCode::Up);
+    check("chosen", &state);
+    press(&mut state, KeyCode::Char('r'));
+    type_in(&mut state, "@ma");
+    check("reply_and_names", &state);
+    press(&mut state, KeyCode::Esc);
+    press(&mut state, KeyCode::Esc);
+    hold(&mut state, 'f');
+    type_in(&mut state, "12");
+    check("search", &state);
+}
+
+#[test]
+fn what_is_written_has_several_rows() {
+    let mut state = opened(&EN, (80, 24));
+    state.paste("一、会话列表\n二、消息面板\nthree: what is typed, which goes on and on until it wraps 🙂");
+    check("several_rows", &state);
 }
 
 #[test]
@@ -180,54 +107,117 @@ fn an_interruption_shows_after_two_seconds() {
 }
 
 #[test]
-fn opening_moves_the_mark_once_and_sending_goes_to_the_peer() {
-    let mut state = state(&EN, (80, 24));
-    assert_eq!(press(&mut state, KeyCode::Down), [Effect::Look]);
-    let cid = ConversationId::direct(OWN, PEER);
-    assert_eq!(state.apply(snapshot(Some(chat()))), [Effect::Read { cid, seq: 7 }]);
-    assert_eq!(state.apply(snapshot(Some(chat()))), []);
-    type_in(&mut state, "n?");
-    let text = "n?".to_owned();
-    assert_eq!(press(&mut state, KeyCode::Enter), [Effect::Send { to: Target::peer(PEER), text }]);
-    assert_eq!(press(&mut state, KeyCode::Enter), [], "nothing is sent twice");
+fn every_size_is_painted_and_the_cursor_is_where_one_writes() {
+    let strange = "👨‍👩‍👧🇨🇳❤️ e\u{301} ｱｲｳ 한글 العربية \u{202e}x\u{1b}[31m\u{200b} 👍🏽👩‍🚀 — “x”…";
+    for columns in (1..40).chain([59, 60, 61, 80, 99, 119, 120, 121, 160, 240]) {
+        for rows in [1, 2, 3, 4, 5, 6, 7, 9, 12, 24, 48] {
+            let mut state = in_group(&ZH, (columns, rows));
+            let mut held = chat();
+            held.items.push(item(9, PEER, 20, &tamed(strange), Delivery::Theirs));
+            state.apply(snapshot(Some(held)));
+            state.paste(strange);
+            frame(&state);
+            let layout = Layout::of(&state);
+            let (_, cursor) = painted(&state);
+            assert_eq!(cursor.is_some(), layout.input.height > 0, "{columns}×{rows}");
+            if let Some((x, y)) = cursor {
+                assert!(x < columns && (layout.input.y..layout.input.bottom()).contains(&y), "{x}, {y}");
+            }
+            for key in
+                [KeyCode::F(1), KeyCode::Esc, KeyCode::Up, KeyCode::Up, KeyCode::Char('r'), KeyCode::PageUp]
+            {
+                press(&mut state, key);
+                frame(&state);
+            }
+            for letter in ['p', 'o', 'g', 'f'] {
+                hold(&mut state, letter);
+                frame(&state);
+                press(&mut state, KeyCode::Esc);
+            }
+        }
+    }
 }
 
 #[test]
-fn a_draft_stays_with_its_conversation() {
+fn no_line_is_wider_than_its_pane() {
+    let held = |text: &str| {
+        let mut held = chat();
+        held.items.push(item(9, OWN, 20, text, Delivery::Read));
+        held
+    };
+    for text in ["👨‍👩‍👧🇨🇳❤️".repeat(30), "混排 mixed 文字 text，。！".repeat(9), "x".repeat(400)]
+    {
+        let mut state = opened(&EN, (80, 24));
+        state.apply(snapshot(Some(held(&text))));
+        for columns in 8..120 {
+            for line in state.message_lines(columns).iter() {
+                let wide: usize = line.line.spans.iter().map(|span| width(&span.content)).sum();
+                assert!(wide <= columns, "{wide} > {columns}: {:?}", line.line);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_mark_stands_at_the_end_of_the_message() {
+    let mut long = chat();
+    long.items =
+        vec![item(2, OWN, 0, "👨‍👩‍👧 家人 and 🇨🇳", Delivery::Read), item(3, OWN, 1, "plain", Delivery::Read)];
     let mut state = opened(&EN, (80, 24));
-    type_in(&mut state, "later");
-    press(&mut state, KeyCode::Down);
-    assert_eq!(state.input.text(), "");
-    press(&mut state, KeyCode::Up);
-    assert_eq!(state.input.text(), "later");
+    state.apply(snapshot(Some(long)));
+    let ends: Vec<usize> = frame(&state).lines().filter(|line| line.ends_with("✓✓")).map(width).collect();
+    assert_eq!(ends.len(), 2);
+    assert_eq!(ends[0], ends[1]);
 }
 
 #[test]
-fn history_is_fetched_at_the_top_and_the_view_stays() {
-    let mut state = opened(&EN, (80, 24));
-    let items = (100..200).map(|seq| item(seq, PEER, 0, &format!("line {seq}"), Delivery::Theirs)).collect();
-    let long = Chat { mark: 199, unread: 0, lowest: 100, more: true, items };
-    assert_eq!(state.apply(snapshot(Some(long.clone()))), []);
-    let pages = (0..10).flat_map(|_| press(&mut state, KeyCode::PageUp)).collect::<Vec<_>>();
-    let cid = ConversationId::direct(OWN, PEER);
-    assert_eq!(pages, [Effect::Page { cid, before_seq: 100 }]);
-    let before = frame(&state);
-    let mut longer = long;
-    longer.items.push(item(200, PEER, 0, "line 200", Delivery::Theirs));
-    assert_eq!(state.apply(snapshot(Some(longer))), [], "what is not seen is not read");
-    assert_eq!(frame(&state), before);
+fn old_and_odd_things_are_said_calmly() {
+    let mut odd = said("review-3.png");
+    odd.thing = Some(Thing::Other("hologram".to_owned()));
+    (odd.forwarded, odd.edits) = (true, 2);
+    let mut old = chat();
+    for (index, body) in [
+        Body::Recalled,
+        Body::Said(odd),
+        Body::Left("陈默".to_owned(), Some("周屿".to_owned())),
+        Body::Renamed("新名字".to_owned()),
+        Body::Other,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut it = item(20 + index as u64, PEER, 0, "", Delivery::Theirs);
+        it.at_ms = AT_MS - 500 * 24 * 3_600_000;
+        it.body = body;
+        old.items.insert(index, it);
+    }
+    old.items.truncate(6);
+    let mut state = opened(&ZH, (80, 24));
+    state.apply(snapshot(Some(Chat { unread: 0, mark: 99, ..old })));
+    check("odd_things", &state);
 }
 
 #[test]
-fn an_exact_handle_is_looked_up_and_opened() {
-    let mut state = state(&EN, (80, 24));
-    hold(&mut state, 'p');
-    type_in(&mut state, "@bob");
-    assert_eq!(press(&mut state, KeyCode::Enter), [Effect::Find("bob".to_owned())]);
-    assert_eq!(state.finish(Outcome::Found("bob".to_owned(), None)), []);
-    assert!(state.notice.as_ref().is_some_and(|notice| notice.contains("bob")));
-    hold(&mut state, 'p');
-    type_in(&mut state, "zhou_yu");
-    assert_eq!(press(&mut state, KeyCode::Enter), [Effect::Look]);
-    assert_eq!(state.open_cid(), Some(ConversationId::direct(OWN, PEER)));
+fn the_docs_have_the_key_table() {
+    const BEGINS: &str = "docs writes them -->\n";
+    const ENDS: &str = "<!-- end of keys -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/chat.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let from = text.find(BEGINS).expect("where the keys begin") + BEGINS.len();
+    let to = text.find(ENDS).expect("where the keys end");
+    let (english, chinese) = (key_table(&EN), key_table(&ZH));
+    let mut table = String::new();
+    for ((heading, lines), (heading_zh, lines_zh)) in english.iter().zip(&chinese) {
+        table += &format!("\n**{heading}** · {heading_zh}\n\n| keys | what | 说明 |\n|---|---|---|\n");
+        for ((keys, what), (_, what_zh)) in lines.iter().zip(lines_zh) {
+            let keys: Vec<String> = keys.split("  ").map(|key| format!("`{key}`")).collect();
+            table += &format!("| {} | {what} | {what_zh} |\n", keys.join(" "));
+        }
+    }
+    table.push('\n');
+    if std::env::var_os("ANSER_WRITE").is_some() {
+        std::fs::write(path, format!("{}{table}{}", &text[..from], &text[to..])).unwrap();
+        return;
+    }
+    assert!(text[from..to] == table, "docs/chat.md has other keys: ANSER_WRITE=1 writes them");
 }

@@ -11,6 +11,11 @@ pub fn day(at_ms: u64, zone: &TimeZone) -> Date {
     at(at_ms).to_zoned(zone.clone()).date()
 }
 
+/// Whether a day has ended between two times.
+pub fn is_another_day(before_ms: u64, now_ms: u64, zone: &TimeZone) -> bool {
+    day(before_ms, zone) != day(now_ms, zone)
+}
+
 /// Hour and minute.
 pub fn clock(at_ms: u64, zone: &TimeZone) -> String {
     at(at_ms).to_zoned(zone.clone()).strftime("%H:%M").to_string()
@@ -23,6 +28,11 @@ pub fn short(at_ms: u64, now_ms: u64, zone: &TimeZone, words: &Words) -> String 
     } else {
         named_day(at_ms, now_ms, zone, words)
     }
+}
+
+/// Day and time.
+pub fn full(at_ms: u64, now_ms: u64, zone: &TimeZone, words: &Words) -> String {
+    format!("{} {}", named_day(at_ms, now_ms, zone, words), clock(at_ms, zone))
 }
 
 /// What a separator between days shows.
