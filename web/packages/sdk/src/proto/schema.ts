@@ -1,0 +1,765 @@
+// Generated from crates/anser-proto/schema by scripts/generate.mjs. Do not edit.
+import type { Table } from './table.js'
+
+export const ConversationKind = {
+  CONVERSATION_KIND_UNSPECIFIED: 0,
+  /** Two people. */
+  DIRECT: 1,
+  GROUP: 2,
+  /** One's own: saved messages and settings. */
+  SELF: 3,
+} as const
+export type ConversationKind = number
+
+export const Role = {
+  ROLE_UNSPECIFIED: 0,
+  MEMBER: 1,
+  ADMIN: 2,
+  OWNER: 3,
+} as const
+export type Role = number
+
+/** What a client sends. The first frame is `hello`; every request gets exactly one `response`. */
+export interface ClientFrame {
+  /** Chosen by the client, above 0, not used by another request under way. */
+  id: number
+  hello?: Hello
+  ping?: Ping
+  sync?: Sync
+  send?: Send
+  readUpTo?: ReadUpTo
+  createGroup?: CreateGroup
+  addMembers?: AddMembers
+  removeMember?: RemoveMember
+  leave?: Leave
+  setRole?: SetRole
+  rename?: Rename
+  recall?: Recall
+  getPage?: GetPage
+  getMembers?: GetMembers
+  getProfiles?: GetProfiles
+  getConversations?: GetConversations
+}
+
+/** What a server sends: the answer to a request, or something it pushes. */
+export interface ServerFrame {
+  response?: Response
+  event?: Event
+  syncHeads?: SyncHeads
+  resync?: Resync
+  kicked?: Kicked
+  draining?: Draining
+}
+
+/** The one answer to a request. */
+export interface Response {
+  /** The id of the request. */
+  id: number
+  error?: Error
+  welcome?: Welcome
+  pong?: Pong
+  syncStarted?: SyncStarted
+  accepted?: Accepted
+  page?: Page
+  memberList?: MemberList
+  profileList?: ProfileList
+  conversationList?: ConversationList
+}
+
+/** Why a request was refused, or failed. */
+export interface Error {
+  /** A name from the error catalogue. */
+  code: string
+  /** For people: what is wrong and what would be right. */
+  message: string
+  /** Wait so long, in milliseconds, before asking again. 0 where waiting does not help. */
+  retryAfterMs: number
+}
+
+/** The first frame of a connection. Nothing else is answered before it. */
+export interface Hello {
+  /** The oldest and the newest protocol version that the client speaks. This is version 1. */
+  versionMin: number
+  versionMax: number
+  /** An access token (see the HTTP API), or a resume ticket from an earlier Welcome. */
+  token: string
+  /** What the client has already. Absent: nothing. */
+  cursor?: Cursor
+  /** Name and version of the client's software, for the operator's eyes. At most 64 bytes. */
+  client: string
+  /** Attach without sync: no heads are sent and no events; for senders and tools. Requests work. */
+  sendOnly: boolean
+}
+
+/** The answer to Hello: the connection is attached. */
+export interface Welcome {
+  /** The version that this connection speaks from now on. */
+  version: number
+  account: string
+  device: string
+  session: string
+  /** The server's wall clock in milliseconds since 1970. Mint client ids with it. */
+  serverTimeMs: number
+  /** Send a Ping when nothing was sent for so long. A connection silent for twice as long is closed. */
+  heartbeatIntervalMs: number
+  /** The history that every n and seq on this connection belongs to. When it differs from the one of
+   * the client's caches, the caches are void. */
+  timeline: string
+  /** Slots that owe the client their heads: nothing moves the cursor of one of them until a
+   * SyncHeads for it says `done`. */
+  owing: number[]
+  /** Attaches again without a token for 15 minutes, until the credentials are revoked. */
+  resumeTicket: string
+  /** What a full-jitter backoff starts from and is capped at, when the connection is lost. */
+  backoffBaseMs: number
+  backoffCapMs: number
+}
+
+/** Keeps a connection that has nothing to say. See Welcome for when. */
+export interface Ping {
+}
+
+/** The answer to Ping. */
+export interface Pong {
+  serverTimeMs: number
+}
+
+/** How far a client has come: for each slot, the largest n of which it has everything. */
+export interface Cursor {
+  timeline: string
+  /** slot (0..255) to n. */
+  slots: Map<number, number>
+}
+
+/** Asks for what changed since the cursor. Hello does the same at attach; this is for after a Resync. */
+export interface Sync {
+  cursor?: Cursor
+}
+
+/** SyncHeads will follow for these slots, in any order. */
+export interface SyncStarted {
+  owing: number[]
+}
+
+/** Heads of the conversations of one slot that changed. Several may follow for one slot. */
+export interface SyncHeads {
+  slot: number
+  /** The slot has nothing more to say. From now on the cursor of the slot is `n`. */
+  done: boolean
+  n: number
+  heads: Head[]
+  /** The slot cannot answer now (it is changing owners); it will, later, on this connection. */
+  pending: boolean
+}
+
+/** The connection missed events (it was too slow, or the server lost its place): ask for a Sync. */
+export interface Resync {
+  /** Slots concerned; empty: all of them. */
+  slots: number[]
+}
+
+/** The connection is being closed and must not be opened again with these credentials. */
+export interface Kicked {
+  /** A name from the error catalogue: revoked, replaced, deactivated. */
+  code: string
+  message: string
+}
+
+/** The server is about to stop: reconnect after the given time. What is under way is still answered. */
+export interface Draining {
+  reconnectAfterMs: number
+}
+
+/** Which conversation a request is about. */
+export interface Target {
+  /** 16 bytes, as heads and events name it. */
+  cid?: string
+  /** The direct conversation with this account, which comes to be with its first message; one's own
+   * id: the self conversation. */
+  peer?: string
+}
+
+/** Enough of a conversation to paint the list and to count the unread. */
+export interface Head {
+  cid: string
+  kind: ConversationKind
+  /** n of the newest fact that this head reports; a head with a smaller one than known is stale. */
+  n: number
+  /** Groups: the title. */
+  title: string
+  /** Direct: the other one. */
+  peer: string
+  /** seq and ordinal of the newest sequenced fact that the asker may see. */
+  seq: number
+  ordinal: number
+  /** The newest message that the asker may see. Absent: none yet. */
+  lastMessage?: Event
+  /** The asker's own role; ROLE_UNSPECIFIED when no longer a member, and then this head is a
+   * tombstone: it reports the conversation as of the removal. A later one comes only when a message
+   * that the asker may see was recalled. */
+  role: Role
+  /** The asker has read so far. */
+  mark: number
+  /** unread = ordinal - base_ordinal - how many of own_sends lie past base_seq. */
+  baseSeq: number
+  baseOrdinal: number
+  /** seqs of the asker's own countable messages past the base. */
+  ownSends: number[]
+  unread: number
+  /** Direct: how far the other one has read. */
+  peerMark: number
+  memberCount: number
+  /** When the newest sequenced fact was decided, in milliseconds since 1970. */
+  atMs: number
+  /** The first seq that the asker may see. */
+  firstVisibleSeq: number
+  /** Ordinals of own_sends, in the same order: where the base moves to when there are too many. */
+  ownSendOrdinals: number[]
+}
+
+/** A fact of a conversation, as its members see it: on the stream, and in pages. */
+export interface Event {
+  slot: number
+  /** n of the fact; where a later fact has changed what stands here (see Message.recalled), n of that one. */
+  n: number
+  cid: string
+  /** When it was decided, in milliseconds since 1970. */
+  atMs: number
+  /** Who did it. */
+  author: string
+  /** The client id of the command that did it; empty for facts that no client id came with. */
+  clientId: string
+  /** Position in the conversation; 0 for a register (read marks), which has none. */
+  seq: number
+  /** Countable messages up to here. */
+  ordinal: number
+  /** The author's profile version as of then; fetch the profile when it is newer than the one known. */
+  authorProfileVersion: number
+  created?: Created
+  message?: Message
+  membersAdded?: MembersAdded
+  memberRemoved?: MemberRemoved
+  roleSet?: RoleSet
+  renamed?: Renamed
+  markMoved?: MarkMoved
+  recalled?: Recalled
+}
+
+/** The conversation came to be. Its first members joined with it. */
+export interface Created {
+  kind: ConversationKind
+  title: string
+  /** The first members, without the author, who is the owner of a group. */
+  members: string[]
+}
+
+/** People joined a group. */
+export interface MembersAdded {
+  members: string[]
+}
+
+/** Somebody left a group, or was removed from it. */
+export interface MemberRemoved {
+  member: string
+  /** Went by itself. */
+  left: boolean
+  /** Owner from now on, when the owner left; 0 otherwise. */
+  newOwner: string
+}
+
+/** A member was given a role. */
+export interface RoleSet {
+  member: string
+  role: Role
+}
+
+/** A group has another title. */
+export interface Renamed {
+  title: string
+}
+
+/** A message was recalled: what it said must not be shown any more. */
+export interface Recalled {
+  /** seq of the message. */
+  seq: number
+}
+
+/** A member has read up to a seq. A register: the largest wins. */
+export interface MarkMoved {
+  member: string
+  seq: number
+  /** Countable messages up to that seq. */
+  ordinal: number
+}
+
+/** What the server reads of a message, around a body that it does not. */
+export interface Message {
+  /** "text", or another kind; at most 64 bytes. A client shows an unknown kind by its `text`. */
+  kind: string
+  /** The text of a text message; for other kinds what a client shows that does not know the kind. */
+  text: string
+  /** Opaque to the server. Empty for text. */
+  body: Uint8Array
+  /** seq of the message that this one replies to; 0: none. */
+  replyTo: number
+  mentions: string[]
+  mentionAll: boolean
+  /** Does not raise anybody's unread count. */
+  uncounted: boolean
+  /** It was recalled: kind and uncounted remain, nothing of what it said. Never in a Send. */
+  recalled: boolean
+}
+
+/** The command took effect, now or when it was first received under this client id. */
+export interface Accepted {
+  cid: string
+  slot: number
+  n: number
+  /** Where its fact stands; 0 where the command needed none (a mark that was already further). */
+  seq: number
+  atMs: number
+  /** Answered from memory of the same client id. */
+  duplicate: boolean
+  ordinal: number
+}
+
+/** Says something. */
+export interface Send {
+  to?: Target
+  /** UUIDv7, 16 bytes. */
+  clientId: string
+  message?: Message
+}
+
+/** Moves one's own read mark. Idempotent by nature: the largest seq wins. */
+export interface ReadUpTo {
+  in?: Target
+  seq: number
+  /** The timeline that the seq belongs to. */
+  timeline: string
+}
+
+/** Makes a group, whose owner is its creator. */
+export interface CreateGroup {
+  clientId: string
+  title: string
+  /** Others who are members from the start. */
+  members: string[]
+  /** Whether those who join later see what was before. */
+  historyVisible: boolean
+}
+
+/** Brings people into a group. */
+export interface AddMembers {
+  cid: string
+  clientId: string
+  members: string[]
+}
+
+/** Puts somebody out of a group. */
+export interface RemoveMember {
+  cid: string
+  clientId: string
+  member: string
+}
+
+/** Leave a group. When the owner leaves, the longest-serving admin, else member, becomes owner. */
+export interface Leave {
+  cid: string
+  clientId: string
+}
+
+/** Gives a member of a group a role. */
+export interface SetRole {
+  cid: string
+  clientId: string
+  member: string
+  role: Role
+}
+
+/** Changes a group's title. */
+export interface Rename {
+  cid: string
+  clientId: string
+  title: string
+}
+
+/** Takes a message back: one's own up to two minutes after it was sent; as an admin or the owner of a
+ * group, any message at any time. It stays where it is and stays counted, without what it said. */
+export interface Recall {
+  in?: Target
+  clientId: string
+  /** Which message. */
+  seq: number
+  /** The timeline that the seq belongs to. */
+  timeline: string
+}
+
+/** Sequenced facts of a conversation, clipped to what the asker may see. */
+export interface GetPage {
+  in?: Target
+  /** Only facts with seq above this. */
+  afterSeq: number
+  /** Only facts with seq below this; 0: no bound. */
+  beforeSeq: number
+  /** At most so many: from the oldest side when after_seq or from_oldest is given, else from the newest.
+   * 1 to 200. */
+  limit: number
+  /** Begin at the oldest fact that the asker may see; implied by after_seq. */
+  fromOldest: boolean
+  /** Of the seqs between after_seq and before_seq, only facts with an n above this: what came or changed
+   * since a cached copy was right as of this n. Then before_seq is given, and no more seqs lie between
+   * the two than limit. 0: no bound. */
+  changedAfterN: number
+}
+
+/** The answer to GetPage. */
+export interface Page {
+  cid: string
+  /** Ascending by seq. A seq that is missing inside may not be seen by the asker. */
+  events: Event[]
+  /** More lies beyond on the side that the limit cut. */
+  more: boolean
+  slot: number
+  /** Newest n that this page takes into account. */
+  n: number
+}
+
+/** Who is in a conversation. */
+export interface GetMembers {
+  cid: string
+}
+
+/** The answer to GetMembers. */
+export interface MemberList {
+  cid: string
+  members: Member[]
+}
+
+/** One member of a conversation. */
+export interface Member {
+  account: string
+  role: Role
+  joinedAtMs: number
+}
+
+/** Who people are. */
+export interface GetProfiles {
+  /** At most 200. */
+  accounts: string[]
+}
+
+/** The answer to GetProfiles. */
+export interface ProfileList {
+  /** Unknown ids are left out. */
+  profiles: Profile[]
+}
+
+/** What others see of an account. */
+export interface Profile {
+  account: string
+  handle: string
+  name: string
+  version: number
+}
+
+/** Conversations of the asker, as a fresh client would be told: heads with their unread. */
+export interface GetConversations {
+  /** Only these, at most 200; empty: all of them. Unknown ones are left out of the answer. */
+  cids: string[]
+}
+
+/** The answer to GetConversations. */
+export interface ConversationList {
+  heads: Head[]
+}
+
+/** Enum values by name, for the JSON form. */
+export const ENUMS: Record<string, Record<string, number>> = {
+  ConversationKind,
+  Role,
+}
+
+/** For each message: number, name, kind, of what, repeated, which choice it belongs to. */
+export const TABLES: Record<string, Table> = {
+  ClientFrame: [
+    [1, 'id', 'n', '', 0, 0],
+    [10, 'hello', 'm', 'Hello', 0, 1],
+    [11, 'ping', 'm', 'Ping', 0, 1],
+    [12, 'sync', 'm', 'Sync', 0, 1],
+    [20, 'send', 'm', 'Send', 0, 1],
+    [21, 'readUpTo', 'm', 'ReadUpTo', 0, 1],
+    [30, 'createGroup', 'm', 'CreateGroup', 0, 1],
+    [31, 'addMembers', 'm', 'AddMembers', 0, 1],
+    [32, 'removeMember', 'm', 'RemoveMember', 0, 1],
+    [33, 'leave', 'm', 'Leave', 0, 1],
+    [34, 'setRole', 'm', 'SetRole', 0, 1],
+    [35, 'rename', 'm', 'Rename', 0, 1],
+    [36, 'recall', 'm', 'Recall', 0, 1],
+    [40, 'getPage', 'm', 'GetPage', 0, 1],
+    [41, 'getMembers', 'm', 'GetMembers', 0, 1],
+    [42, 'getProfiles', 'm', 'GetProfiles', 0, 1],
+    [43, 'getConversations', 'm', 'GetConversations', 0, 1],
+  ],
+  ServerFrame: [
+    [1, 'response', 'm', 'Response', 0, 1],
+    [2, 'event', 'm', 'Event', 0, 1],
+    [3, 'syncHeads', 'm', 'SyncHeads', 0, 1],
+    [4, 'resync', 'm', 'Resync', 0, 1],
+    [5, 'kicked', 'm', 'Kicked', 0, 1],
+    [6, 'draining', 'm', 'Draining', 0, 1],
+  ],
+  Response: [
+    [1, 'id', 'n', '', 0, 0],
+    [2, 'error', 'm', 'Error', 0, 1],
+    [10, 'welcome', 'm', 'Welcome', 0, 1],
+    [11, 'pong', 'm', 'Pong', 0, 1],
+    [12, 'syncStarted', 'm', 'SyncStarted', 0, 1],
+    [20, 'accepted', 'm', 'Accepted', 0, 1],
+    [40, 'page', 'm', 'Page', 0, 1],
+    [41, 'memberList', 'm', 'MemberList', 0, 1],
+    [42, 'profileList', 'm', 'ProfileList', 0, 1],
+    [43, 'conversationList', 'm', 'ConversationList', 0, 1],
+  ],
+  Error: [
+    [1, 'code', 's', '', 0, 0],
+    [2, 'message', 's', '', 0, 0],
+    [3, 'retryAfterMs', 'n', '', 0, 0],
+  ],
+  Hello: [
+    [1, 'versionMin', 'u', '', 0, 0],
+    [2, 'versionMax', 'u', '', 0, 0],
+    [3, 'token', 's', '', 0, 0],
+    [4, 'cursor', 'm', 'Cursor', 0, 0],
+    [5, 'client', 's', '', 0, 0],
+    [6, 'sendOnly', 'b', '', 0, 0],
+  ],
+  Welcome: [
+    [1, 'version', 'u', '', 0, 0],
+    [2, 'account', 'i', '', 0, 0],
+    [3, 'device', 'i', '', 0, 0],
+    [4, 'session', 'i', '', 0, 0],
+    [5, 'serverTimeMs', 'n', '', 0, 0],
+    [6, 'heartbeatIntervalMs', 'n', '', 0, 0],
+    [7, 'timeline', 'i', '', 0, 0],
+    [8, 'owing', 'u', '', 1, 0],
+    [9, 'resumeTicket', 's', '', 0, 0],
+    [10, 'backoffBaseMs', 'n', '', 0, 0],
+    [11, 'backoffCapMs', 'n', '', 0, 0],
+  ],
+  Ping: [
+  ],
+  Pong: [
+    [1, 'serverTimeMs', 'n', '', 0, 0],
+  ],
+  Cursor: [
+    [1, 'timeline', 'i', '', 0, 0],
+    [2, 'slots', 'Mun', '', 0, 0],
+  ],
+  Sync: [
+    [1, 'cursor', 'm', 'Cursor', 0, 0],
+  ],
+  SyncStarted: [
+    [1, 'owing', 'u', '', 1, 0],
+  ],
+  SyncHeads: [
+    [1, 'slot', 'u', '', 0, 0],
+    [2, 'done', 'b', '', 0, 0],
+    [3, 'n', 'n', '', 0, 0],
+    [4, 'heads', 'm', 'Head', 1, 0],
+    [5, 'pending', 'b', '', 0, 0],
+  ],
+  Resync: [
+    [1, 'slots', 'u', '', 1, 0],
+  ],
+  Kicked: [
+    [1, 'code', 's', '', 0, 0],
+    [2, 'message', 's', '', 0, 0],
+  ],
+  Draining: [
+    [1, 'reconnectAfterMs', 'n', '', 0, 0],
+  ],
+  Target: [
+    [1, 'cid', 'x', '', 0, 1],
+    [2, 'peer', 'i', '', 0, 1],
+  ],
+  Head: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'kind', 'e', 'ConversationKind', 0, 0],
+    [3, 'n', 'n', '', 0, 0],
+    [4, 'title', 's', '', 0, 0],
+    [5, 'peer', 'i', '', 0, 0],
+    [6, 'seq', 'n', '', 0, 0],
+    [7, 'ordinal', 'n', '', 0, 0],
+    [8, 'lastMessage', 'm', 'Event', 0, 0],
+    [9, 'role', 'e', 'Role', 0, 0],
+    [10, 'mark', 'n', '', 0, 0],
+    [11, 'baseSeq', 'n', '', 0, 0],
+    [12, 'baseOrdinal', 'n', '', 0, 0],
+    [13, 'ownSends', 'n', '', 1, 0],
+    [14, 'unread', 'n', '', 0, 0],
+    [15, 'peerMark', 'n', '', 0, 0],
+    [16, 'memberCount', 'u', '', 0, 0],
+    [17, 'atMs', 'n', '', 0, 0],
+    [18, 'firstVisibleSeq', 'n', '', 0, 0],
+    [19, 'ownSendOrdinals', 'n', '', 1, 0],
+  ],
+  Event: [
+    [1, 'slot', 'u', '', 0, 0],
+    [2, 'n', 'n', '', 0, 0],
+    [3, 'cid', 'x', '', 0, 0],
+    [4, 'atMs', 'n', '', 0, 0],
+    [5, 'author', 'i', '', 0, 0],
+    [6, 'clientId', 'x', '', 0, 0],
+    [7, 'seq', 'n', '', 0, 0],
+    [8, 'ordinal', 'n', '', 0, 0],
+    [9, 'authorProfileVersion', 'n', '', 0, 0],
+    [20, 'created', 'm', 'Created', 0, 1],
+    [21, 'message', 'm', 'Message', 0, 1],
+    [22, 'membersAdded', 'm', 'MembersAdded', 0, 1],
+    [23, 'memberRemoved', 'm', 'MemberRemoved', 0, 1],
+    [24, 'roleSet', 'm', 'RoleSet', 0, 1],
+    [25, 'renamed', 'm', 'Renamed', 0, 1],
+    [26, 'markMoved', 'm', 'MarkMoved', 0, 1],
+    [27, 'recalled', 'm', 'Recalled', 0, 1],
+  ],
+  Created: [
+    [1, 'kind', 'e', 'ConversationKind', 0, 0],
+    [2, 'title', 's', '', 0, 0],
+    [3, 'members', 'i', '', 1, 0],
+  ],
+  MembersAdded: [
+    [1, 'members', 'i', '', 1, 0],
+  ],
+  MemberRemoved: [
+    [1, 'member', 'i', '', 0, 0],
+    [2, 'left', 'b', '', 0, 0],
+    [3, 'newOwner', 'i', '', 0, 0],
+  ],
+  RoleSet: [
+    [1, 'member', 'i', '', 0, 0],
+    [2, 'role', 'e', 'Role', 0, 0],
+  ],
+  Renamed: [
+    [1, 'title', 's', '', 0, 0],
+  ],
+  Recalled: [
+    [1, 'seq', 'n', '', 0, 0],
+  ],
+  MarkMoved: [
+    [1, 'member', 'i', '', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+    [3, 'ordinal', 'n', '', 0, 0],
+  ],
+  Message: [
+    [1, 'kind', 's', '', 0, 0],
+    [2, 'text', 's', '', 0, 0],
+    [3, 'body', 'y', '', 0, 0],
+    [4, 'replyTo', 'n', '', 0, 0],
+    [5, 'mentions', 'i', '', 1, 0],
+    [6, 'mentionAll', 'b', '', 0, 0],
+    [7, 'uncounted', 'b', '', 0, 0],
+    [8, 'recalled', 'b', '', 0, 0],
+  ],
+  Accepted: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'slot', 'u', '', 0, 0],
+    [3, 'n', 'n', '', 0, 0],
+    [4, 'seq', 'n', '', 0, 0],
+    [5, 'atMs', 'n', '', 0, 0],
+    [6, 'duplicate', 'b', '', 0, 0],
+    [7, 'ordinal', 'n', '', 0, 0],
+  ],
+  Send: [
+    [1, 'to', 'm', 'Target', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'message', 'm', 'Message', 0, 0],
+  ],
+  ReadUpTo: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+    [3, 'timeline', 'i', '', 0, 0],
+  ],
+  CreateGroup: [
+    [1, 'clientId', 'x', '', 0, 0],
+    [2, 'title', 's', '', 0, 0],
+    [3, 'members', 'i', '', 1, 0],
+    [4, 'historyVisible', 'b', '', 0, 0],
+  ],
+  AddMembers: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'members', 'i', '', 1, 0],
+  ],
+  RemoveMember: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'member', 'i', '', 0, 0],
+  ],
+  Leave: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+  ],
+  SetRole: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'member', 'i', '', 0, 0],
+    [4, 'role', 'e', 'Role', 0, 0],
+  ],
+  Rename: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'title', 's', '', 0, 0],
+  ],
+  Recall: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'seq', 'n', '', 0, 0],
+    [4, 'timeline', 'i', '', 0, 0],
+  ],
+  GetPage: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'afterSeq', 'n', '', 0, 0],
+    [3, 'beforeSeq', 'n', '', 0, 0],
+    [4, 'limit', 'u', '', 0, 0],
+    [5, 'fromOldest', 'b', '', 0, 0],
+    [6, 'changedAfterN', 'n', '', 0, 0],
+  ],
+  Page: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'events', 'm', 'Event', 1, 0],
+    [3, 'more', 'b', '', 0, 0],
+    [4, 'slot', 'u', '', 0, 0],
+    [5, 'n', 'n', '', 0, 0],
+  ],
+  GetMembers: [
+    [1, 'cid', 'x', '', 0, 0],
+  ],
+  MemberList: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'members', 'm', 'Member', 1, 0],
+  ],
+  Member: [
+    [1, 'account', 'i', '', 0, 0],
+    [2, 'role', 'e', 'Role', 0, 0],
+    [3, 'joinedAtMs', 'n', '', 0, 0],
+  ],
+  GetProfiles: [
+    [1, 'accounts', 'i', '', 1, 0],
+  ],
+  ProfileList: [
+    [1, 'profiles', 'm', 'Profile', 1, 0],
+  ],
+  Profile: [
+    [1, 'account', 'i', '', 0, 0],
+    [2, 'handle', 's', '', 0, 0],
+    [3, 'name', 's', '', 0, 0],
+    [4, 'version', 'n', '', 0, 0],
+  ],
+  GetConversations: [
+    [1, 'cids', 'x', '', 1, 0],
+  ],
+  ConversationList: [
+    [1, 'heads', 'm', 'Head', 1, 0],
+  ],
+}
