@@ -175,3 +175,20 @@ test('another timeline voids caches and what quotes a seq, and keeps the rest of
   expect(out).toContainEqual(expect.objectContaining({ type: 'answer', ticket: quoting, failure: expect.objectContaining({ code: 'foreign_timeline' }) }))
   expect(world.session.pending(CID).map(it => it.state.kind)).toEqual(['failed', 'queued'])
 })
+
+test('an event before the heads of its slot does not hide what was missed', async () => {
+  const world = await connected()
+  world.tell(world.say(PEER, 'a'), false)
+  await world.settle()
+  await world.lose()
+  world.say(OWN, 'from another device, while away')
+  await world.pass(2_000)
+  await world.connect()
+  await world.read()
+  world.tell(world.say(PEER, 'c'), false)
+  await world.read()
+  // Gone again before the slot said its heads: the cursor must not have moved.
+  await world.lose()
+  await world.settle()
+  agrees(world)
+})
