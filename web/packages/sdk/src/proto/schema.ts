@@ -35,10 +35,12 @@ export interface ClientFrame {
   setRole?: SetRole
   rename?: Rename
   recall?: Recall
+  edit?: Edit
   getPage?: GetPage
   getMembers?: GetMembers
   getProfiles?: GetProfiles
   getConversations?: GetConversations
+  getVersions?: GetVersions
 }
 
 /** What a server sends: the answer to a request, or something it pushes. */
@@ -64,6 +66,7 @@ export interface Response {
   memberList?: MemberList
   profileList?: ProfileList
   conversationList?: ConversationList
+  versionList?: VersionList
 }
 
 /** Why a request was refused, or failed. */
@@ -196,7 +199,7 @@ export interface Head {
   lastMessage?: Event
   /** The asker's own role; ROLE_UNSPECIFIED when no longer a member, and then this head is a
    * tombstone: it reports the conversation as of the removal. A later one comes only when a message
-   * that the asker may see was recalled. */
+   * that the asker may see was recalled or edited. */
   role: Role
   /** The asker has read so far. */
   mark: number
@@ -220,7 +223,8 @@ export interface Head {
 /** A fact of a conversation, as its members see it: on the stream, and in pages. */
 export interface Event {
   slot: number
-  /** n of the fact; where a later fact has changed what stands here (see Message.recalled), n of that one. */
+  /** n of the fact; where a later fact has changed what stands here (see Message.recalled, edits and
+   * withheld), n of that one. */
   n: number
   cid: string
   /** When it was decided, in milliseconds since 1970. */
@@ -243,6 +247,7 @@ export interface Event {
   renamed?: Renamed
   markMoved?: MarkMoved
   recalled?: Recalled
+  edited?: Edited
 }
 
 /** The conversation came to be. Its first members joined with it. */
@@ -284,6 +289,15 @@ export interface Recalled {
   seq: number
 }
 
+/** A message was edited: what it said before must not be shown any more. */
+export interface Edited {
+  /** seq of the message. */
+  seq: number
+  /** The message as it stands from now on. Absent where not everybody who is told may see it, and in
+   * pages: who holds the message asks for its page. */
+  message?: Message
+}
+
 /** A member has read up to a seq. A register: the largest wins. */
 export interface MarkMoved {
   member: string
@@ -308,6 +322,15 @@ export interface Message {
   uncounted: boolean
   /** It was recalled: kind and uncounted remain, nothing of what it said. Never in a Send. */
   recalled: boolean
+  /** Its sender had it from another conversation, and says so. */
+  forwarded: boolean
+  /** How often it was edited. Never in a Send. */
+  edits: number
+  /** When it was edited last, in milliseconds since 1970; 0: never. Never in a Send. */
+  editedAtMs: number
+  /** It was edited where the reader cannot see (after it left, before it came back): kind and uncounted
+   * remain, nothing of what it says or said. Never in a Send. */
+  withheld: boolean
 }
 
 /** The command took effect, now or when it was first received under this client id. */
@@ -395,6 +418,20 @@ export interface Recall {
   timeline: string
 }
 
+/** Says something else in a message of one's own, up to 24 hours after it was sent. What it said before is
+ * remembered (see GetVersions) until it is recalled. */
+export interface Edit {
+  in?: Target
+  clientId: string
+  /** Which message. */
+  seq: number
+  /** The timeline that the seq belongs to. */
+  timeline: string
+  /** Its kind, which stays the same, and its new text, body and mentions. What it replies to, and whether it
+   * is counted or forwarded, stays as it was and is left out. */
+  message?: Message
+}
+
 /** Sequenced facts of a conversation, clipped to what the asker may see. */
 export interface GetPage {
   in?: Target
@@ -423,6 +460,34 @@ export interface Page {
   slot: number
   /** Newest n that this page takes into account. */
   n: number
+}
+
+/** What a message said before it was edited. For whoever may see the message. */
+export interface GetVersions {
+  in?: Target
+  seq: number
+}
+
+/** The answer to GetVersions. */
+export interface VersionList {
+  cid: string
+  seq: number
+  /** How often it was edited. */
+  edits: number
+  /** What it said before each edit, oldest first; without what it says now. At most the newest 16, and 64
+   * KiB of them, and none that was said where the asker could not see. */
+  versions: Version[]
+  slot: number
+  /** Newest n that this list takes into account. */
+  n: number
+}
+
+/** What a message said before. */
+export interface Version {
+  /** From when on it said so, in milliseconds since 1970. */
+  atMs: number
+  text: string
+  body: Uint8Array
 }
 
 /** Who is in a conversation. */
@@ -460,7 +525,14 @@ export interface Profile {
   account: string
   handle: string
   name: string
+  /** Grows with every change of any of these. */
   version: number
+  /** What to show as its picture, as the account set it: an address, or the name of a file; at most 256 bytes. */
+  avatar: string
+  /** At most 1,024 bytes. */
+  bio: string
+  /** Whether it can no longer sign in: messages to it are kept, and nobody reads them. */
+  deactivated: boolean
 }
 
 /** Conversations of the asker, as a fresh client would be told: heads with their unread. */
@@ -496,10 +568,12 @@ export const TABLES: Record<string, Table> = {
     [34, 'setRole', 'm', 'SetRole', 0, 1],
     [35, 'rename', 'm', 'Rename', 0, 1],
     [36, 'recall', 'm', 'Recall', 0, 1],
+    [37, 'edit', 'm', 'Edit', 0, 1],
     [40, 'getPage', 'm', 'GetPage', 0, 1],
     [41, 'getMembers', 'm', 'GetMembers', 0, 1],
     [42, 'getProfiles', 'm', 'GetProfiles', 0, 1],
     [43, 'getConversations', 'm', 'GetConversations', 0, 1],
+    [44, 'getVersions', 'm', 'GetVersions', 0, 1],
   ],
   ServerFrame: [
     [1, 'response', 'm', 'Response', 0, 1],
@@ -520,6 +594,7 @@ export const TABLES: Record<string, Table> = {
     [41, 'memberList', 'm', 'MemberList', 0, 1],
     [42, 'profileList', 'm', 'ProfileList', 0, 1],
     [43, 'conversationList', 'm', 'ConversationList', 0, 1],
+    [44, 'versionList', 'm', 'VersionList', 0, 1],
   ],
   Error: [
     [1, 'code', 's', '', 0, 0],
@@ -622,6 +697,7 @@ export const TABLES: Record<string, Table> = {
     [25, 'renamed', 'm', 'Renamed', 0, 1],
     [26, 'markMoved', 'm', 'MarkMoved', 0, 1],
     [27, 'recalled', 'm', 'Recalled', 0, 1],
+    [28, 'edited', 'm', 'Edited', 0, 1],
   ],
   Created: [
     [1, 'kind', 'e', 'ConversationKind', 0, 0],
@@ -646,6 +722,10 @@ export const TABLES: Record<string, Table> = {
   Recalled: [
     [1, 'seq', 'n', '', 0, 0],
   ],
+  Edited: [
+    [1, 'seq', 'n', '', 0, 0],
+    [2, 'message', 'm', 'Message', 0, 0],
+  ],
   MarkMoved: [
     [1, 'member', 'i', '', 0, 0],
     [2, 'seq', 'n', '', 0, 0],
@@ -660,6 +740,10 @@ export const TABLES: Record<string, Table> = {
     [6, 'mentionAll', 'b', '', 0, 0],
     [7, 'uncounted', 'b', '', 0, 0],
     [8, 'recalled', 'b', '', 0, 0],
+    [9, 'forwarded', 'b', '', 0, 0],
+    [10, 'edits', 'u', '', 0, 0],
+    [11, 'editedAtMs', 'n', '', 0, 0],
+    [12, 'withheld', 'b', '', 0, 0],
   ],
   Accepted: [
     [1, 'cid', 'x', '', 0, 0],
@@ -717,6 +801,13 @@ export const TABLES: Record<string, Table> = {
     [3, 'seq', 'n', '', 0, 0],
     [4, 'timeline', 'i', '', 0, 0],
   ],
+  Edit: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'seq', 'n', '', 0, 0],
+    [4, 'timeline', 'i', '', 0, 0],
+    [5, 'message', 'm', 'Message', 0, 0],
+  ],
   GetPage: [
     [1, 'in', 'm', 'Target', 0, 0],
     [2, 'afterSeq', 'n', '', 0, 0],
@@ -731,6 +822,23 @@ export const TABLES: Record<string, Table> = {
     [3, 'more', 'b', '', 0, 0],
     [4, 'slot', 'u', '', 0, 0],
     [5, 'n', 'n', '', 0, 0],
+  ],
+  GetVersions: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+  ],
+  VersionList: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+    [3, 'edits', 'u', '', 0, 0],
+    [4, 'versions', 'm', 'Version', 1, 0],
+    [5, 'slot', 'u', '', 0, 0],
+    [6, 'n', 'n', '', 0, 0],
+  ],
+  Version: [
+    [1, 'atMs', 'n', '', 0, 0],
+    [2, 'text', 's', '', 0, 0],
+    [3, 'body', 'y', '', 0, 0],
   ],
   GetMembers: [
     [1, 'cid', 'x', '', 0, 0],
@@ -755,6 +863,9 @@ export const TABLES: Record<string, Table> = {
     [2, 'handle', 's', '', 0, 0],
     [3, 'name', 's', '', 0, 0],
     [4, 'version', 'n', '', 0, 0],
+    [5, 'avatar', 's', '', 0, 0],
+    [6, 'bio', 's', '', 0, 0],
+    [7, 'deactivated', 'b', '', 0, 0],
   ],
   GetConversations: [
     [1, 'cids', 'x', '', 1, 0],
