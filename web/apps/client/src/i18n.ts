@@ -26,6 +26,8 @@ const WORDS = {
   tooLong: ['消息太长：最多 16 KB，现在 {n} KB', 'Too long: at most 16 KB, this is {n} KB'],
   typing: ['正在输入…', 'typing…'], xTyping: ['{names} 正在输入…', '{names} typing…'],
   online: ['在线', 'online'], lastSeen: ['{when} 在线', 'last seen {when}'],
+  newAvatar: ['{name} 更换了群头像', '{name} changed the group’s picture'], pastShown: ['{name} 允许新成员查看历史消息', '{name} lets newcomers see the past'], pastHidden: ['{name} 不再允许新成员查看历史消息', '{name} no longer lets newcomers see the past'],
+  dissolve: ['解散群聊', 'Dissolve the group'], dissolveSure: ['所有人都会失去这个群，不能恢复。', 'It ends for everybody, and cannot be brought back.'], nobodyYet: ['还没有人', 'Nobody yet'], versionNow: ['现在', 'now'], aboutMe: ['简介', 'About me'], hideSure: ['只在你这边删除，其他人仍能看到。', 'Deleted for you alone; the others still see it.'], delete: ['删除', 'Delete'],
   created: ['{name} 创建了群聊', '{name} made this group'], saidHello: ['会话开始', 'The conversation begins'],
   added: ['{name} 邀请 {who} 加入群聊', '{name} brought in {who}'], left: ['{name} 退出了群聊', '{name} left'], removed: ['{name} 将 {who} 移出群聊', '{name} removed {who}'],
   renamed: ['{name} 将群名改为「{title}」', '{name} renamed the group to “{title}”'], madeAdmin: ['{name} 将 {who} 设为管理员', '{name} made {who} an admin'], madeOwner: ['{who} 成为群主', '{who} is the owner now'], madeMember: ['{name} 取消了 {who} 的管理员', '{name} made {who} a plain member'],

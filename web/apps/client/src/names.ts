@@ -34,6 +34,7 @@ export function briefOf(message: v1.Message): string {
 export function noteOf(event: v1.Event, kind: number): string {
   const name = youOr(event.author)
   const list = (accounts: string[]): string => accounts.map(youOr).join(t('you') === '你' ? '、' : ', ')
+  if (event.message?.withheld) return t('withheld')
   if (event.message?.recalled) return event.author === me.value ? t('youRecalled') : t('xRecalled', { name })
   if (event.created) return kind === ConversationKind.GROUP ? t('created', { name }) : t('saidHello')
   if (event.membersAdded) return t('added', { name, who: list(event.membersAdded.members) })
@@ -41,6 +42,9 @@ export function noteOf(event: v1.Event, kind: number): string {
     const { member, left } = event.memberRemoved
     return left ? t('left', { name: youOr(member) }) : t('removed', { name, who: youOr(member) })
   }
+  if (event.dissolved) return t('dissolved')
+  if (event.avatarSet) return t('newAvatar', { name })
+  if (event.historyVisibleSet) return t(event.historyVisibleSet.visible ? 'pastShown' : 'pastHidden', { name })
   if (event.renamed) return t('renamed', { name, title: event.renamed.title })
   if (event.roleSet) {
     const who = youOr(event.roleSet.member)
@@ -54,7 +58,7 @@ export function noteOf(event: v1.Event, kind: number): string {
 export function previewOf({ head }: ConversationView): string {
   const last = head.lastMessage
   if (!last?.message) return ''
-  if (last.message.recalled) return noteOf(last, head.kind)
+  if (last.message.recalled || last.message.withheld) return noteOf(last, head.kind)
   const brief = briefOf(last.message)
   if (last.author === me.value || head.kind === ConversationKind.DIRECT || head.kind === ConversationKind.SELF) return brief
   return `${nameOf(last.author)}${t('you') === '你' ? '：' : ': '}${brief}`

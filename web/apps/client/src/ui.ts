@@ -61,7 +61,7 @@ export interface Question {
   text?: string
   confirm: string
   danger?: boolean
-  fields?: { name: string; label: string; type?: string; value?: string; maxlength?: number; autocomplete?: string }[]
+  fields?: { name: string; label: string; type?: string; value?: string; maxlength?: number; autocomplete?: string; optional?: boolean }[]
   act: (values: Record<string, string>) => Promise<unknown> | unknown
 }
 export const asked = shallowReactive<{ question?: Question | undefined }>({})

@@ -5,15 +5,15 @@ import type { v1 } from '../src/proto/index.js'
 import { DexieStore } from '../src/store/dexie.js'
 import { MemoryStore } from '../src/store/memory.js'
 import type { Change } from '../src/store/store.js'
-import { World } from './world.js'
+import { message, World } from './world.js'
 
 const world = new World()
 const event = (seq: number, n: number): v1.Event => ({ ...world.say('2', `${seq}/${n}`), seq, n })
 const small = fc.integer({ min: 1, max: 12 })
 
 const change: fc.Arbitrary<Change> = fc.oneof(
-  fc.tuple(small, small).map(([seq, n]): Change => ({ type: 'facts', cid: 'c', events: [event(seq, n)], covered: [[seq, seq]], recalls: [] })),
-  fc.tuple(small, small).map(([seq, n]): Change => ({ type: 'facts', cid: 'c', events: [], covered: [], recalls: [{ seq, n }] })),
+  fc.tuple(small, small).map(([seq, n]): Change => ({ type: 'facts', cid: 'c', events: [event(seq, n)], covered: [[seq, seq]], rewrites: [] })),
+  fc.tuple(small, small).map(([seq, n]): Change => ({ type: 'facts', cid: 'c', events: [], covered: [], rewrites: [{ seq, n, recalled: n % 2 === 0, ...(n % 3 === 0 ? { message: message('edited') } : {}) }] })),
   fc.tuple(small, small).map(([low, more]): Change => ({ type: 'forget', cid: 'c', low, high: low + more })),
   small.map((n): Change => ({ type: 'cursor', cursor: { timeline: '9', slots: new Map([[3, n]]) } })),
   small.map((order): Change => ({ type: 'outboxPut', entry: { order, clientId: `${order}`, command: { ping: {} }, written: false, atMs: 0 } })),

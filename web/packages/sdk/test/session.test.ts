@@ -30,6 +30,7 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('theirs' as const), lost: fc.boolean(), author: fc.constantFrom(PEER, PEER, OWN) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('mine' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('recall' as const), which: fc.nat(), lost: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('edit' as const), which: fc.nat(), told: fc.boolean(), lost: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('read' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('history' as const), before: fc.option(fc.nat(60)), limit: fc.integer({ min: 1, max: 30 }) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('frame' as const) }) },
@@ -52,6 +53,13 @@ test('whatever is lost, late or cut, gaps are filled and nothing is said twice',
         const targets = world.facts.filter(it => it.message && !it.message.recalled)
         const target = targets[what.which % Math.max(1, targets.length)]
         if (target) world.tell(world.fact(target.author, { recalled: { seq: target.seq } }), what.lost)
+      } else if (what.kind === 'edit') {
+        const targets = world.facts.filter(it => it.message && !it.message.recalled)
+        const target = targets[what.which % Math.max(1, targets.length)]
+        if (!target) continue
+        const edited = world.fact(target.author, { edited: { seq: target.seq, message: { ...target.message!, text: `edited ${world.n}`, edits: target.message!.edits + 1 } } })
+        // Some are told what it says now, the others have to ask.
+        world.tell(what.told ? edited : { ...edited, edited: { seq: target.seq } }, what.lost)
       } else if (what.kind === 'read') {
         const seq = world.session.conversation(CID)?.seq
         if (seq) await world.ask({ readUpTo: { target: { cid: CID }, seq } })

@@ -1,7 +1,7 @@
 // A server of one conversation, as plain as can be, and one client of it, for tests of the session machine.
 import { empty } from '../src/proto/codec.js'
 import { decodeClient, decodeServer, encodeClient, encodeServer, type Init, v1 } from '../src/proto/index.js'
-import { recalled } from '../src/session/conversation.js'
+import { rewriteOf, rewritten } from '../src/session/conversation.js'
 import type { Intent, Output, Update } from '../src/session/exchange.js'
 import { DEFAULT_CONFIG, Session } from '../src/session/session.js'
 import { MemoryStore } from '../src/store/memory.js'
@@ -128,8 +128,10 @@ export class World {
     const blank = empty('Event') as unknown as v1.Event
     const event: v1.Event = { ...blank, slot: SLOT, n: ++this.n, cid: CID, atMs: 1_700_000_000_000 + this.n, author, clientId, seq: this.facts.length + 1, ordinal, ...change }
     this.facts.push(event)
-    const target = event.recalled && this.facts[event.recalled.seq - 1]
-    if (target) this.facts[target.seq - 1] = recalled(target, event.n)
+    const rewrite = rewriteOf(event)
+    if (rewrite) this.facts[rewrite.seq - 1] = rewritten(this.facts[rewrite.seq - 1]!, rewrite)!
+    // Pages do not tell what an edited message says; the stream may.
+    if (event.edited) this.facts[event.seq - 1] = { ...event, edited: { seq: event.edited.seq } }
     return event
   }
 

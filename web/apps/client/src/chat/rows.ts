@@ -32,7 +32,8 @@ export function rowsOf({ events, pending, me, unreadAfter, unreadCount = 0, nowM
   let divided = unreadAfter === undefined
   let last: { author: string; atMs: number } | undefined
   for (const event of events) {
-    if (event.recalled) continue
+    // What these did stands in the message that they name.
+    if (event.recalled || event.edited) continue
     if (dayOf(event.atMs) !== day) {
       day = dayOf(event.atMs)
       last = undefined
@@ -43,7 +44,7 @@ export function rowsOf({ events, pending, me, unreadAfter, unreadCount = 0, nowM
       last = undefined
       rows.push({ kind: 'unread', key: 'unread', count: unreadCount })
     }
-    if (event.message && !event.message.recalled) {
+    if (event.message && !event.message.recalled && !event.message.withheld) {
       const first = last?.author !== event.author || event.atMs - last.atMs > GROUP_MS
       rows.push({ kind: 'message', key: keyOf(event), event, own: event.author === me, first })
       last = { author: event.author, atMs: event.atMs }

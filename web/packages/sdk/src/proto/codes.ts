@@ -28,6 +28,7 @@ export const RETRY_OF: Record<string, Retry> = {
   no_longer_member: 'never',
   already_member: 'never',
   too_many_members: 'never',
+  too_many_hidden: 'never',
   too_many_conversations: 'never',
   foreign_timeline: 'resync',
   beyond_head: 'never',

@@ -8,6 +8,8 @@ export const ConversationKind = {
   GROUP: 2,
   /** One's own: saved messages and settings. */
   SELF: 3,
+  /** As a group, but only admins and the owner write. */
+  CHANNEL: 4,
 } as const
 export type ConversationKind = number
 
@@ -28,6 +30,10 @@ export interface ClientFrame {
   sync?: Sync
   send?: Send
   readUpTo?: ReadUpTo
+  deliveredUpTo?: DeliveredUpTo
+  markUnread?: MarkUnread
+  hide?: Hide
+  clearHistory?: ClearHistory
   createGroup?: CreateGroup
   addMembers?: AddMembers
   removeMember?: RemoveMember
@@ -36,11 +42,15 @@ export interface ClientFrame {
   rename?: Rename
   recall?: Recall
   edit?: Edit
+  setAvatar?: SetAvatar
+  setHistoryVisible?: SetHistoryVisible
   getPage?: GetPage
   getMembers?: GetMembers
   getProfiles?: GetProfiles
   getConversations?: GetConversations
   getVersions?: GetVersions
+  getMarks?: GetMarks
+  dissolve?: Dissolve
 }
 
 /** What a server sends: the answer to a request, or something it pushes. */
@@ -67,6 +77,7 @@ export interface Response {
   profileList?: ProfileList
   conversationList?: ConversationList
   versionList?: VersionList
+  markList?: MarkList
 }
 
 /** Why a request was refused, or failed. */
@@ -188,14 +199,14 @@ export interface Head {
   kind: ConversationKind
   /** n of the newest fact that this head reports; a head with a smaller one than known is stale. */
   n: number
-  /** Groups: the title. */
+  /** Groups and channels: the title. */
   title: string
   /** Direct: the other one. */
   peer: string
   /** seq and ordinal of the newest sequenced fact that the asker may see. */
   seq: number
   ordinal: number
-  /** The newest message that the asker may see. Absent: none yet. */
+  /** The newest message. Absent: there is none yet, or the asker may not see it, or has hidden or cleared it. */
   lastMessage?: Event
   /** The asker's own role; ROLE_UNSPECIFIED when no longer a member, and then this head is a
    * tombstone: it reports the conversation as of the removal. A later one comes only when a message
@@ -214,10 +225,28 @@ export interface Head {
   memberCount: number
   /** When the newest sequenced fact was decided, in milliseconds since 1970. */
   atMs: number
-  /** The first seq that the asker may see. */
+  /** The first seq that the asker may see, whatever was hidden and cleared. */
   firstVisibleSeq: number
   /** Ordinals of own_sends, in the same order: where the base moves to when there are too many. */
   ownSendOrdinals: number[]
+  /** Direct: how far messages have come to devices of the other one; at least peer_mark. */
+  peerDelivered: number
+  /** The asker marked the conversation as unread, and has not read on since. */
+  markedUnread: boolean
+  /** The asker has cleared everything up to here. */
+  clearedSeq: number
+  /** What the asker has hidden past cleared_seq: ascending, at least one seq between any two. */
+  hidden: SeqRange[]
+  /** Groups and channels: the picture, as whoever set it named it; empty for none. */
+  avatar: string
+  /** Groups and channels: whether those who join later see what was before. False in a tombstone. */
+  historyVisible: boolean
+}
+
+/** Seqs from low to high, both included. */
+export interface SeqRange {
+  low: number
+  high: number
 }
 
 /** A fact of a conversation, as its members see it: on the stream, and in pages. */
@@ -248,6 +277,13 @@ export interface Event {
   markMoved?: MarkMoved
   recalled?: Recalled
   edited?: Edited
+  dissolved?: Dissolved
+  avatarSet?: AvatarSet
+  historyVisibleSet?: HistoryVisibleSet
+  deliveredMoved?: DeliveredMoved
+  unreadMarked?: UnreadMarked
+  messagesHidden?: MessagesHidden
+  historyCleared?: HistoryCleared
 }
 
 /** The conversation came to be. Its first members joined with it. */
@@ -256,6 +292,24 @@ export interface Created {
   title: string
   /** The first members, without the author, who is the owner of a group. */
   members: string[]
+  avatar: string
+  /** Whether those who join later see what was before. */
+  historyVisible: boolean
+}
+
+/** A group or a channel ended: nobody is a member any more, and nothing follows. */
+export interface Dissolved {
+}
+
+/** A group or a channel has another picture. */
+export interface AvatarSet {
+  /** Empty for none. */
+  avatar: string
+}
+
+/** What those who join a group or a channel from now on see of the past. */
+export interface HistoryVisibleSet {
+  visible: boolean
 }
 
 /** People joined a group. */
@@ -301,6 +355,32 @@ export interface Edited {
 /** A member has read up to a seq. A register: the largest wins. */
 export interface MarkMoved {
   member: string
+  seq: number
+  /** Countable messages up to that seq. */
+  ordinal: number
+}
+
+/** Messages have come to a device of somebody. A register: the largest seq wins. What somebody has read has come to it. */
+export interface DeliveredMoved {
+  member: string
+  seq: number
+}
+
+/** One marked a conversation as unread for oneself, or took that away. A register: the last wins; a MarkMoved
+ * of one's own takes the mark away as well. */
+export interface UnreadMarked {
+  marked: boolean
+}
+
+/** One hid facts from oneself: they are in no page any more. */
+export interface MessagesHidden {
+  /** Ascending, at least one seq between any two. */
+  ranges: SeqRange[]
+}
+
+/** One cleared a conversation for oneself. A register: the largest seq wins. */
+export interface HistoryCleared {
+  /** Everything up to here is in no page any more, and counts as read. */
   seq: number
   /** Countable messages up to that seq. */
   ordinal: number
@@ -362,7 +442,38 @@ export interface ReadUpTo {
   timeline: string
 }
 
-/** Makes a group, whose owner is its creator. */
+/** Says that everything up to a seq has come to this device. Direct conversations only. Idempotent by nature. */
+export interface DeliveredUpTo {
+  in?: Target
+  seq: number
+  /** The timeline that the seq belongs to. */
+  timeline: string
+}
+
+/** Marks a conversation as unread for oneself, or takes that away. Idempotent by nature. */
+export interface MarkUnread {
+  in?: Target
+  marked: boolean
+}
+
+/** Hides facts from oneself, on all one's devices, for ever; the others see them. Idempotent by nature. */
+export interface Hide {
+  in?: Target
+  /** 1 to 100. At most 500 separate runs of one conversation can be hidden. */
+  ranges: SeqRange[]
+  /** The timeline that the seqs belong to. */
+  timeline: string
+}
+
+/** Hides everything up to a seq from oneself, and counts it as read. Idempotent by nature. */
+export interface ClearHistory {
+  in?: Target
+  seq: number
+  /** The timeline that the seq belongs to. */
+  timeline: string
+}
+
+/** Makes a group or a channel, whose owner is its creator. */
 export interface CreateGroup {
   clientId: string
   title: string
@@ -370,6 +481,11 @@ export interface CreateGroup {
   members: string[]
   /** Whether those who join later see what was before. */
   historyVisible: boolean
+  /** A channel: only admins and the owner write. */
+  channel: boolean
+  /** A picture: a file id, an https URL, whatever the clients agree on. At most 256 bytes without control
+   * characters. */
+  avatar: string
 }
 
 /** Brings people into a group. */
@@ -405,6 +521,27 @@ export interface Rename {
   cid: string
   clientId: string
   title: string
+}
+
+/** Changes the picture of a group or a channel. Admins and the owner. */
+export interface SetAvatar {
+  cid: string
+  clientId: string
+  /** As in CreateGroup; empty for none. */
+  avatar: string
+}
+
+/** Decides what those who join a group or a channel from now on see of the past. Admins and the owner. */
+export interface SetHistoryVisible {
+  cid: string
+  clientId: string
+  visible: boolean
+}
+
+/** Ends a group or a channel for everybody: its members keep a tombstone, and it takes nothing more. The owner. */
+export interface Dissolve {
+  cid: string
+  clientId: string
 }
 
 /** Takes a message back: one's own up to two minutes after it was sent; as an admin or the owner of a
@@ -508,6 +645,30 @@ export interface Member {
   joinedAtMs: number
 }
 
+/** How far the members of a conversation have read: whoever's mark lies at or past a message has read it. In a
+ * channel for admins and the owner. */
+export interface GetMarks {
+  in?: Target
+}
+
+/** The answer to GetMarks: present members. Their marks change without a word to the others. */
+export interface MarkList {
+  cid: string
+  marks: MemberMark[]
+  slot: number
+  /** Newest n that this list takes into account. */
+  n: number
+}
+
+/** How far one member has read. */
+export interface MemberMark {
+  account: string
+  /** 0: nothing. */
+  seq: number
+  /** The seq by which its membership began: of what was before, it is not asked whether it has read it. */
+  joinedSeq: number
+}
+
 /** Who people are. */
 export interface GetProfiles {
   /** At most 200. */
@@ -561,6 +722,10 @@ export const TABLES: Record<string, Table> = {
     [12, 'sync', 'm', 'Sync', 0, 1],
     [20, 'send', 'm', 'Send', 0, 1],
     [21, 'readUpTo', 'm', 'ReadUpTo', 0, 1],
+    [22, 'deliveredUpTo', 'm', 'DeliveredUpTo', 0, 1],
+    [23, 'markUnread', 'm', 'MarkUnread', 0, 1],
+    [24, 'hide', 'm', 'Hide', 0, 1],
+    [25, 'clearHistory', 'm', 'ClearHistory', 0, 1],
     [30, 'createGroup', 'm', 'CreateGroup', 0, 1],
     [31, 'addMembers', 'm', 'AddMembers', 0, 1],
     [32, 'removeMember', 'm', 'RemoveMember', 0, 1],
@@ -569,11 +734,15 @@ export const TABLES: Record<string, Table> = {
     [35, 'rename', 'm', 'Rename', 0, 1],
     [36, 'recall', 'm', 'Recall', 0, 1],
     [37, 'edit', 'm', 'Edit', 0, 1],
+    [38, 'setAvatar', 'm', 'SetAvatar', 0, 1],
+    [39, 'setHistoryVisible', 'm', 'SetHistoryVisible', 0, 1],
     [40, 'getPage', 'm', 'GetPage', 0, 1],
     [41, 'getMembers', 'm', 'GetMembers', 0, 1],
     [42, 'getProfiles', 'm', 'GetProfiles', 0, 1],
     [43, 'getConversations', 'm', 'GetConversations', 0, 1],
     [44, 'getVersions', 'm', 'GetVersions', 0, 1],
+    [45, 'getMarks', 'm', 'GetMarks', 0, 1],
+    [50, 'dissolve', 'm', 'Dissolve', 0, 1],
   ],
   ServerFrame: [
     [1, 'response', 'm', 'Response', 0, 1],
@@ -595,6 +764,7 @@ export const TABLES: Record<string, Table> = {
     [42, 'profileList', 'm', 'ProfileList', 0, 1],
     [43, 'conversationList', 'm', 'ConversationList', 0, 1],
     [44, 'versionList', 'm', 'VersionList', 0, 1],
+    [45, 'markList', 'm', 'MarkList', 0, 1],
   ],
   Error: [
     [1, 'code', 's', '', 0, 0],
@@ -678,6 +848,16 @@ export const TABLES: Record<string, Table> = {
     [17, 'atMs', 'n', '', 0, 0],
     [18, 'firstVisibleSeq', 'n', '', 0, 0],
     [19, 'ownSendOrdinals', 'n', '', 1, 0],
+    [20, 'peerDelivered', 'n', '', 0, 0],
+    [21, 'markedUnread', 'b', '', 0, 0],
+    [22, 'clearedSeq', 'n', '', 0, 0],
+    [23, 'hidden', 'm', 'SeqRange', 1, 0],
+    [24, 'avatar', 's', '', 0, 0],
+    [25, 'historyVisible', 'b', '', 0, 0],
+  ],
+  SeqRange: [
+    [1, 'low', 'n', '', 0, 0],
+    [2, 'high', 'n', '', 0, 0],
   ],
   Event: [
     [1, 'slot', 'u', '', 0, 0],
@@ -698,11 +878,28 @@ export const TABLES: Record<string, Table> = {
     [26, 'markMoved', 'm', 'MarkMoved', 0, 1],
     [27, 'recalled', 'm', 'Recalled', 0, 1],
     [28, 'edited', 'm', 'Edited', 0, 1],
+    [29, 'dissolved', 'm', 'Dissolved', 0, 1],
+    [30, 'avatarSet', 'm', 'AvatarSet', 0, 1],
+    [31, 'historyVisibleSet', 'm', 'HistoryVisibleSet', 0, 1],
+    [32, 'deliveredMoved', 'm', 'DeliveredMoved', 0, 1],
+    [33, 'unreadMarked', 'm', 'UnreadMarked', 0, 1],
+    [34, 'messagesHidden', 'm', 'MessagesHidden', 0, 1],
+    [35, 'historyCleared', 'm', 'HistoryCleared', 0, 1],
   ],
   Created: [
     [1, 'kind', 'e', 'ConversationKind', 0, 0],
     [2, 'title', 's', '', 0, 0],
     [3, 'members', 'i', '', 1, 0],
+    [4, 'avatar', 's', '', 0, 0],
+    [5, 'historyVisible', 'b', '', 0, 0],
+  ],
+  Dissolved: [
+  ],
+  AvatarSet: [
+    [1, 'avatar', 's', '', 0, 0],
+  ],
+  HistoryVisibleSet: [
+    [1, 'visible', 'b', '', 0, 0],
   ],
   MembersAdded: [
     [1, 'members', 'i', '', 1, 0],
@@ -730,6 +927,20 @@ export const TABLES: Record<string, Table> = {
     [1, 'member', 'i', '', 0, 0],
     [2, 'seq', 'n', '', 0, 0],
     [3, 'ordinal', 'n', '', 0, 0],
+  ],
+  DeliveredMoved: [
+    [1, 'member', 'i', '', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+  ],
+  UnreadMarked: [
+    [1, 'marked', 'b', '', 0, 0],
+  ],
+  MessagesHidden: [
+    [1, 'ranges', 'm', 'SeqRange', 1, 0],
+  ],
+  HistoryCleared: [
+    [1, 'seq', 'n', '', 0, 0],
+    [2, 'ordinal', 'n', '', 0, 0],
   ],
   Message: [
     [1, 'kind', 's', '', 0, 0],
@@ -764,11 +975,32 @@ export const TABLES: Record<string, Table> = {
     [2, 'seq', 'n', '', 0, 0],
     [3, 'timeline', 'i', '', 0, 0],
   ],
+  DeliveredUpTo: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+    [3, 'timeline', 'i', '', 0, 0],
+  ],
+  MarkUnread: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'marked', 'b', '', 0, 0],
+  ],
+  Hide: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'ranges', 'm', 'SeqRange', 1, 0],
+    [3, 'timeline', 'i', '', 0, 0],
+  ],
+  ClearHistory: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+    [3, 'timeline', 'i', '', 0, 0],
+  ],
   CreateGroup: [
     [1, 'clientId', 'x', '', 0, 0],
     [2, 'title', 's', '', 0, 0],
     [3, 'members', 'i', '', 1, 0],
     [4, 'historyVisible', 'b', '', 0, 0],
+    [5, 'channel', 'b', '', 0, 0],
+    [6, 'avatar', 's', '', 0, 0],
   ],
   AddMembers: [
     [1, 'cid', 'x', '', 0, 0],
@@ -794,6 +1026,20 @@ export const TABLES: Record<string, Table> = {
     [1, 'cid', 'x', '', 0, 0],
     [2, 'clientId', 'x', '', 0, 0],
     [3, 'title', 's', '', 0, 0],
+  ],
+  SetAvatar: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'avatar', 's', '', 0, 0],
+  ],
+  SetHistoryVisible: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
+    [3, 'visible', 'b', '', 0, 0],
+  ],
+  Dissolve: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'clientId', 'x', '', 0, 0],
   ],
   Recall: [
     [1, 'in', 'm', 'Target', 0, 0],
@@ -851,6 +1097,20 @@ export const TABLES: Record<string, Table> = {
     [1, 'account', 'i', '', 0, 0],
     [2, 'role', 'e', 'Role', 0, 0],
     [3, 'joinedAtMs', 'n', '', 0, 0],
+  ],
+  GetMarks: [
+    [1, 'in', 'm', 'Target', 0, 0],
+  ],
+  MarkList: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'marks', 'm', 'MemberMark', 1, 0],
+    [3, 'slot', 'u', '', 0, 0],
+    [4, 'n', 'n', '', 0, 0],
+  ],
+  MemberMark: [
+    [1, 'account', 'i', '', 0, 0],
+    [2, 'seq', 'n', '', 0, 0],
+    [3, 'joinedSeq', 'n', '', 0, 0],
   ],
   GetProfiles: [
     [1, 'accounts', 'i', '', 1, 0],

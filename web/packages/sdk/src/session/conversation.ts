@@ -26,11 +26,26 @@ export interface Applied {
 /** What a conversation has on disk: nothing, something that was not read yet, or what was read. */
 export type Stored = 'nothing' | 'unread' | 'loading' | 'loaded'
 
-/** Takes what a message said away. */
-export function recalled(event: v1.Event, n: number): v1.Event {
-  if (!event.message || event.n > n) return event
-  const message = { ...(empty('Message') as unknown as v1.Message), kind: event.message.kind, uncounted: event.message.uncounted, recalled: true }
-  return { ...event, n, message }
+/** What a later fact did to a message. */
+export interface Rewrite {
+  seq: number
+  n: number
+  recalled: boolean
+  /** As it stands from then on; absent where only a page tells. */
+  message?: v1.Message | undefined
+}
+
+export function rewriteOf(event: v1.Event): Rewrite | undefined {
+  if (event.recalled) return { seq: event.recalled.seq, n: event.n, recalled: true }
+  if (event.edited) return { seq: event.edited.seq, n: event.n, recalled: false, message: event.edited.message }
+  return undefined
+}
+
+/** The message as it stands since; undefined where that is not known. */
+export function rewritten(event: v1.Event, { n, recalled, message }: Rewrite): v1.Event | undefined {
+  if (!event.message || event.n >= n) return event
+  if (!recalled) return message && { ...event, n, message }
+  return { ...event, n, message: { ...(empty('Message') as unknown as v1.Message), kind: event.message.kind, uncounted: event.message.uncounted, recalled: true } }
 }
 
 export class Conversation {
@@ -142,7 +157,7 @@ export class Conversation {
   takeHead(head: v1.Head, keepFacts: boolean): Applied & { forgotten: Island[] } | undefined {
     if (head.n < this.own.n) return undefined
     const forgotten: Island[] = []
-    // A tombstone changes only by a recall of what its owner may see.
+    // A tombstone changes only by a recall or an edit of what its owner may see.
     const missed = head.seq > this.own.seq || head.role === Role.ROLE_UNSPECIFIED
     if (missed && head.n > this.sureN) this.doubtWhatIsHeld(forgotten)
     this.sureN = Math.max(this.sureN, head.n)
@@ -152,7 +167,8 @@ export class Conversation {
       this.doubt.clear(head.lastMessage.seq, head.lastMessage.seq)
     }
     this.unread = Unread.fromHead(head)
-    this.own = head
+    this.own = { ...head }
+    this.dropHidden()
     this.needsHead = false
     return { head: true, facts, forgotten }
   }
@@ -205,8 +221,8 @@ export class Conversation {
   /** What was stored was read. It may be older than what is known by now. */
   takeStored(events: v1.Event[], islands: readonly Island[]): v1.Event[] {
     const fresh = events.flatMap(event => this.hold(event))
-    // A recall that came while they were read.
-    for (const event of [...this.facts.values()]) if (event.recalled) fresh.push(...this.hold(event))
+    // What was rewritten while they were read.
+    for (const event of [...this.facts.values()]) if (rewriteOf(event)) fresh.push(...this.hold(event))
     for (const [low, high] of islands) {
       this.ranges.insert(low, high)
       const rightN = this.storedN
@@ -246,21 +262,43 @@ export class Conversation {
   private hold(event: v1.Event): v1.Event[] {
     if (event.seq === 0) return []
     const changed: v1.Event[] = []
-    const target = event.recalled && this.facts.get(event.recalled.seq)
+    const rewrite = rewriteOf(event)
+    const target = rewrite && this.facts.get(rewrite.seq)
     if (target && target.n < event.n) {
-      const rewritten = recalled(target, event.n)
-      this.facts.set(target.seq, rewritten)
-      changed.push(rewritten)
+      const stands = rewritten(target, rewrite)
+      if (stands) {
+        this.facts.set(target.seq, stands)
+        changed.push(stands)
+      } else this.doubt.raise(target.seq, target.seq, target.n)
     }
     this.ranges.insert(event.seq, event.seq)
+    if (this.isHidden(event.seq)) return changed
     const known = this.facts.get(event.seq)
-    if (!known || known.n < event.n) changed.push(event)
-    if (!known || known.n <= event.n) this.facts.set(event.seq, event)
+    // What an edited message says is held where it stands, or a recall would miss it here.
+    const held = event.edited?.message ? { ...event, edited: { seq: event.edited.seq } } : event
+    if (!known || known.n < event.n) changed.push(held)
+    if (!known || known.n <= event.n) this.facts.set(event.seq, held)
     return changed
+  }
+
+  private isHidden(seq: number): boolean {
+    return seq <= this.own.clearedSeq || this.own.hidden.some(({ low, high }) => low <= seq && seq <= high)
+  }
+
+  /** Facts that were hidden are held no more, and count as held: no page has them. */
+  private dropHidden(): void {
+    for (const seq of this.facts.keys()) if (this.isHidden(seq)) this.facts.delete(seq)
+    if (this.own.lastMessage && this.isHidden(this.own.lastMessage.seq)) delete this.own.lastMessage
+  }
+
+  /** What was withheld may be shown to one who came back, under the n that it has. */
+  private forgetWithheld(): void {
+    for (const [seq, event] of [...this.facts]) if (event.message?.withheld) this.forget(seq, seq)
   }
 
   /** Sequenced facts were missed: what is held is right only as of what was sure before. */
   private doubtWhatIsHeld(forgotten: Island[]): void {
+    this.forgetWithheld()
     for (const [low, high] of [...this.ranges.islands()]) {
       let held = 0
       for (const seq of this.facts.keys()) if (seq >= low && seq <= high) held++
@@ -276,6 +314,8 @@ export class Conversation {
   private begin(created: v1.Created, author: AccountId, own: AccountId): void {
     this.own.kind = created.kind
     this.own.title = created.title
+    this.own.avatar = created.avatar
+    this.own.historyVisible = created.historyVisible
     this.own.memberCount = created.members.length + 1
     if (created.kind === ConversationKind.DIRECT) {
       this.own.peer = author === own ? (created.members.find(member => member !== own) ?? own) : author
@@ -299,7 +339,10 @@ export class Conversation {
     else if (event.membersAdded) {
       head.memberCount += event.membersAdded.members.length
       // What a newcomer may see, and from where it counts, only a head tells.
-      if (event.membersAdded.members.includes(own)) this.needsHead = true
+      if (event.membersAdded.members.includes(own)) {
+        this.needsHead = true
+        this.forgetWithheld()
+      }
     } else if (event.memberRemoved) {
       const { member, newOwner } = event.memberRemoved
       head.memberCount = Math.max(0, head.memberCount - 1)
@@ -308,9 +351,27 @@ export class Conversation {
     } else if (event.roleSet) {
       if (event.roleSet.member === own) head.role = event.roleSet.role
       else if (event.roleSet.role === Role.OWNER && head.role === Role.OWNER) this.needsHead = true
-    } else if (event.recalled) {
-      if (head.lastMessage?.seq === event.recalled.seq) head.lastMessage = recalled(head.lastMessage, event.n)
-    } else if (!event.created) {
+    } else if (event.recalled || event.edited) {
+      const rewrite = rewriteOf(event)!
+      if (head.lastMessage?.seq !== rewrite.seq) return
+      const stands = rewritten(head.lastMessage, rewrite)
+      if (stands) head.lastMessage = stands
+      else this.needsHead = true
+    } else if (event.deliveredMoved) {
+      if (event.deliveredMoved.member === this.peer) head.peerDelivered = Math.max(head.peerDelivered, event.deliveredMoved.seq)
+    } else if (event.unreadMarked) head.markedUnread = event.unreadMarked.marked
+    else if (event.messagesHidden) {
+      const hidden = Ranges.from([...head.hidden, ...event.messagesHidden.ranges].map(({ low, high }) => [low, high] as const))
+      head.hidden = hidden.islands().map(([low, high]) => ({ low, high }))
+      this.dropHidden()
+    } else if (event.historyCleared) {
+      head.clearedSeq = Math.max(head.clearedSeq, event.historyCleared.seq)
+      this.unread.raiseBase(event.historyCleared.seq, event.historyCleared.ordinal)
+      this.dropHidden()
+    } else if (event.avatarSet) head.avatar = event.avatarSet.avatar
+    else if (event.historyVisibleSet) head.historyVisible = event.historyVisibleSet.visible
+    else if (event.dissolved) head.role = Role.ROLE_UNSPECIFIED
+    else if (!event.created) {
       // A kind of a newer server: what it did to the head only a head tells.
       this.needsHead = true
     }
@@ -318,9 +379,13 @@ export class Conversation {
 
   private moveMark(moved: v1.MarkMoved, own: AccountId): void {
     if (moved.member === own) {
+      if (moved.seq > this.own.mark) this.own.markedUnread = false
       this.own.mark = Math.max(this.own.mark, moved.seq)
       this.unread.raiseBase(moved.seq, moved.ordinal)
-    } else if (this.peer === moved.member) this.own.peerMark = Math.max(this.own.peerMark, moved.seq)
+    } else if (this.peer === moved.member) {
+      this.own.peerMark = Math.max(this.own.peerMark, moved.seq)
+      this.own.peerDelivered = Math.max(this.own.peerDelivered, moved.seq)
+    }
   }
 
   /** Up to where everything counts as read. */

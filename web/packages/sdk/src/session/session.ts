@@ -4,8 +4,9 @@
 import { type AccountId, type Cid, type ClientId, mintClientId } from '../ids.js'
 import { encodeClient, type Init, RETRY_OF, type Retry, CLIENT_FRAME_BYTES, type v1 } from '../proto/index.js'
 import type { Change, Saved, SavedEntry } from '../store/store.js'
+import { empty } from '../proto/codec.js'
 import { isCommand, laneOf, laneOfCid, laneOfTarget, type Lane, namesSeq, needsMintingAnew, withClientId, withTimeline } from './command.js'
-import { Conversation } from './conversation.js'
+import { Conversation, rewriteOf } from './conversation.js'
 import { ALL_SLOTS, MergedCursor, slotsOf } from './cursor.js'
 import { PAGE_FACTS } from './doubt.js'
 import type { Answer, Ended, Failure, Input, Intent, Now, Output, Random, Request, Status, Ticket, Update } from './exchange.js'
@@ -44,7 +45,7 @@ type Asked =
   | { kind: 'ping' }
   | { kind: 'sync'; slots: Set<number> }
   | { kind: 'command'; order: number }
-  | { kind: 'mark'; lane: Lane }
+  | { kind: 'mark'; lane: Lane; delivered?: boolean }
   | { kind: 'query'; asking: Asking }
 
 /** One input being handled. */
@@ -62,6 +63,9 @@ export class Session {
   private readonly link: Link
   private readonly cursor: MergedCursor
   private readonly marks = new Marks()
+  /** How far messages of direct conversations have come to this device: told by itself. */
+  private readonly delivered = new Marks()
+  private readonly deliveredAsked = new Map<Cid, number>()
   private readonly queries = new Queries()
   private readonly conversations = new Map<Cid, Conversation>()
   private own: AccountId | undefined
@@ -129,7 +133,7 @@ export class Session {
     const times: (number | undefined)[] = [this.link.wakeAtMs, this.queries.nextDeadlineMs()]
     for (const { sentMs } of this.inFlight.values()) times.push(sentMs + REQUEST_TIMEOUT_MS)
     if (this.link.attached !== undefined && this.link.drainingMs === undefined && this.hasRoom) {
-      times.push(this.outbox.nextDueMs(), this.marks.nextDueMs(), this.queries.nextDueMs())
+      times.push(this.outbox.nextDueMs(), this.marks.nextDueMs(), this.delivered.nextDueMs(), this.queries.nextDueMs())
       if (this.resync.size > 0 && !this.syncIsInFlight) times.push(this.resyncNotBeforeMs)
     }
     const known = times.filter(it => it !== undefined)
@@ -355,6 +359,7 @@ export class Session {
     this.attachedAs = undefined
     this.outbox.loseAnswers()
     this.marks.loseAnswers()
+    this.delivered.loseAnswers()
     for (const { asked } of [...this.inFlight.values()].reverse()) if (asked.kind === 'query') this.queries.putBack(asked.asking)
     this.inFlight.clear()
   }
@@ -430,6 +435,8 @@ export class Session {
     this.unsavedHeads.clear()
     const error = { code: 'foreign_timeline', message: 'the installation was restored: its history is another', retryAfterMs: 0 }
     for (const ticket of this.marks.clear()) answer(turn, ticket, undefined, { kind: 'refused', ...error })
+    this.delivered.clear()
+    this.deliveredAsked.clear()
     for (const entry of this.outbox.entries()) if (entry.state.kind !== 'failed' && namesSeq(entry.command)) this.fail(turn, entry, error)
     this.persist(turn, { type: 'restarted' })
     tell(turn, { type: 'restarted', timeline })
@@ -484,6 +491,8 @@ export class Session {
     const applied = conversation.takeEvent(event, this.own, this.config.keepFacts)
     if (conversation.needsHead) this.headsWanted.add(cid)
     this.wantRecheck(conversation)
+    for (const { low, high } of event.messagesHidden?.ranges ?? []) this.gone(turn, cid, low, high)
+    if (event.historyCleared) this.gone(turn, cid, 0, event.historyCleared.seq)
     const named = [...(event.membersAdded?.members ?? []), event.memberRemoved?.member, event.roleSet?.member, conversation.peer]
     for (const account of named) this.profiles.saw(account, 1)
     // Before its heads are there, a slot's gaps are what heads and pages will tell anyway.
@@ -493,6 +502,7 @@ export class Session {
       conversation.evict(conversation.seq)
       tell(turn, { type: 'facts', cid, events: applied.facts })
     }
+    if (applied.head) this.acknowledge(conversation)
     if (applied.head || applied.facts.length > 0) {
       this.unsavedHeads.add(cid)
       tell(turn, { type: 'conversation', cid })
@@ -528,6 +538,7 @@ export class Session {
     const { cid } = conversation
     this.headsWanted.delete(cid)
     this.wantRecheck(conversation)
+    this.acknowledge(conversation)
     this.profiles.saw(head.peer, 1)
     if (head.lastMessage) this.profiles.saw(head.lastMessage.author, head.lastMessage.authorProfileVersion)
     for (const [low, high] of applied.forgotten) this.persist(turn, { type: 'forget', cid, low, high })
@@ -560,9 +571,10 @@ export class Session {
         return
       }
       case 'mark': {
-        if (!response.accepted) return this.markRefused(turn, asked.lane, errorOf(response))
+        const marks = asked.delivered ? this.delivered : this.marks
+        if (!response.accepted) return this.markRefused(turn, marks, asked.lane, errorOf(response))
         this.observe(response.accepted.slot, response.accepted.n)
-        for (const ticket of this.marks.finish(asked.lane)) answer(turn, ticket, { accepted: response.accepted })
+        for (const ticket of marks.finish(asked.lane)) answer(turn, ticket, { accepted: response.accepted })
         return
       }
       case 'query':
@@ -634,15 +646,15 @@ export class Session {
     this.tellLane(turn, entry.lane)
   }
 
-  private markRefused(turn: Turn, lane: Lane, error: v1.Error): void {
+  private markRefused(turn: Turn, marks: Marks, lane: Lane, error: v1.Error): void {
     const retry = retryOf(error)
-    if (retry === 'same_id') return this.marks.putOff(lane, this.retryAt(turn, error, this.marks.refusals(lane)))
+    if (retry === 'same_id') return marks.putOff(lane, this.retryAt(turn, error, marks.refusals(lane)))
     if (retry === 'reauthenticate' || retry === 'reconnect') {
-      this.marks.putOff(lane, 0)
+      marks.putOff(lane, 0)
       return retry === 'reconnect' ? this.dropLink(turn, error.retryAfterMs) : this.reauthenticate(turn, error)
     }
     if (retry === 'resync') this.wantResync()
-    for (const ticket of this.marks.finish(lane)) answer(turn, ticket, undefined, { kind: 'refused', ...error })
+    for (const ticket of marks.finish(lane)) answer(turn, ticket, undefined, { kind: 'refused', ...error })
   }
 
   private learned(turn: Turn, asking: Asking, response: v1.Response): void {
@@ -697,10 +709,22 @@ export class Session {
     const ticket = ticketOf(asker)
     if (ticket !== undefined) answer(turn, ticket, undefined, { kind: 'refused', ...error })
     if (asker.kind !== 'recheck') return
-    for (const [low, high] of this.conversations.get(asker.cid)?.forgetDoubted() ?? []) {
-      this.persist(turn, { type: 'forget', cid: asker.cid, low, high })
-      tell(turn, { type: 'gone', cid: asker.cid, low, high })
-    }
+    for (const [low, high] of this.conversations.get(asker.cid)?.forgetDoubted() ?? []) this.gone(turn, asker.cid, low, high)
+  }
+
+  /** These facts may no longer be shown, nor kept. */
+  private gone(turn: Turn, cid: Cid, low: number, high: number): void {
+    this.persist(turn, { type: 'forget', cid, low, high })
+    tell(turn, { type: 'gone', cid, low, high })
+  }
+
+  /** What somebody else said in a direct conversation has come to this device. */
+  private acknowledge({ cid, peer, head }: Conversation): void {
+    const last = head.lastMessage
+    if (!peer || peer === this.own || !last || last.author === this.own || head.role === 0) return
+    if (last.seq <= Math.max(head.mark, this.deliveredAsked.get(cid) ?? 0)) return
+    this.deliveredAsked.set(cid, last.seq)
+    this.delivered.want(laneOfCid(cid), { cid }, last.seq, [])
   }
 
   private wantResync(): void {
@@ -775,6 +799,10 @@ export class Session {
       const readUpTo = this.hasRoom ? this.marks.start(lane, this.cursor.timeline, now) : undefined
       if (readUpTo) this.request(turn, link, { kind: 'mark', lane }, { readUpTo })
     }
+    for (const lane of this.delivered.due(now)) {
+      const deliveredUpTo = this.hasRoom ? this.delivered.start(lane, this.cursor.timeline, now) : undefined
+      if (deliveredUpTo) this.request(turn, link, { kind: 'mark', lane, delivered: true }, { deliveredUpTo })
+    }
     this.askForOwnNeeds(turn)
     while (this.hasRoom) {
       const asking = this.queries.next(now)
@@ -846,8 +874,8 @@ export class Session {
 
   private persistFacts(turn: Turn, conversation: Conversation, events: v1.Event[], covered: Island[]): void {
     if (events.length === 0 && covered.length === 0) return
-    const recalls = events.flatMap(event => (event.recalled ? [{ seq: event.recalled.seq, n: event.n }] : []))
-    this.persist(turn, { type: 'facts', cid: conversation.cid, events, covered, recalls })
+    const rewrites = events.flatMap(event => rewriteOf(event) ?? [])
+    this.persist(turn, { type: 'facts', cid: conversation.cid, events, covered, rewrites })
   }
 
   /** The cursor goes last: it may only say what the rest has taken in. */
@@ -883,15 +911,12 @@ const errorOf = (response: v1.Response): v1.Error =>
 /** An unknown code may be waited for if it says for how long. */
 export const retryOf = (error: v1.Error): Retry => RETRY_OF[error.code] ?? (error.retryAfterMs > 0 ? 'same_id' : 'never')
 
-const isRewritten = (seen: v1.Event | undefined): boolean => seen?.message?.recalled === true
+const isRewritten = (seen: v1.Event | undefined): boolean => seen?.message !== undefined && (seen.message.recalled || seen.message.withheld || seen.message.edits > 0)
 
 /** One's own message as the others get it: `accepted` has all that it needs. */
 function asEvent(own: AccountId, entry: Entry, accepted: v1.Accepted): v1.Event {
   const given = entry.command.send!.message!
-  const message: v1.Message = {
-    kind: '', text: '', body: new Uint8Array(), replyTo: 0, mentions: [], mentionAll: false, uncounted: false, recalled: false,
-    ...given,
-  } as v1.Message
+  const message = { ...(empty('Message') as unknown as v1.Message), ...given } as v1.Message
   const { slot, n, cid, atMs, seq, ordinal } = accepted
   return { slot, n, cid, atMs, author: own, clientId: entry.clientId, seq, ordinal, authorProfileVersion: 0, message }
 }

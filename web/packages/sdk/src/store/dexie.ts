@@ -2,7 +2,7 @@
 import { Dexie, type Table } from 'dexie'
 import type { Cid } from '../ids.js'
 import type { v1 } from '../proto/index.js'
-import { recalled } from '../session/conversation.js'
+import { rewritten } from '../session/conversation.js'
 import { type Island, Ranges } from '../session/ranges.js'
 import { type Change, FACTS_STORED, type Saved, type SavedEntry, type SavedHead, type Store } from './store.js'
 
@@ -101,19 +101,23 @@ export class DexieStore implements Store {
     }
   }
 
-  private async takeFacts({ cid, events, covered, recalls }: Extract<Change, { type: 'facts' }>): Promise<void> {
+  private async takeFacts({ cid, events, covered, rewrites }: Extract<Change, { type: 'facts' }>): Promise<void> {
     const { db } = this
     const known = await db.messages.bulkGet(events.map(event => [cid, event.seq]))
     const newer = events.filter((event, index) => (known[index]?.event.n ?? 0) <= event.n)
     await db.messages.bulkPut(newer.map(event => ({ cid, seq: event.seq, event })))
-    for (const { seq, n } of recalls) {
-      const row = await db.messages.get([cid, seq])
-      if (row && row.event.n < n) await db.messages.put({ cid, seq, event: recalled(row.event, n) })
+    const ranges = covered.length > 0 || rewrites.length > 0 ? await this.rangesOf(cid) : undefined
+    for (const [low, high] of covered) ranges!.insert(low, high)
+    for (const rewrite of rewrites) {
+      const row = await db.messages.get([cid, rewrite.seq])
+      const stands = row && rewritten(row.event, rewrite)
+      if (stands) await db.messages.put({ cid, seq: rewrite.seq, event: stands })
+      else if (row) {
+        await db.messages.delete([cid, rewrite.seq])
+        ranges!.remove(rewrite.seq, rewrite.seq)
+      }
     }
-    if (covered.length === 0) return
-    const ranges = await this.rangesOf(cid)
-    for (const [low, high] of covered) ranges.insert(low, high)
-    await this.putRanges(cid, ranges)
+    if (ranges) await this.putRanges(cid, ranges)
   }
 
   private async rangesOf(cid: Cid): Promise<Ranges> {

@@ -1,6 +1,6 @@
 import type { Cid } from '../ids.js'
 import type { v1 } from '../proto/index.js'
-import { recalled } from '../session/conversation.js'
+import { rewritten } from '../session/conversation.js'
 import { type Island, Ranges } from '../session/ranges.js'
 import type { Change, Saved, SavedEntry, SavedHead, Store } from './store.js'
 
@@ -50,11 +50,16 @@ export class MemoryStore implements Store {
         const rows = this.rows.get(change.cid) ?? { facts: new Map<number, v1.Event>(), ranges: new Ranges() }
         this.rows.set(change.cid, rows)
         for (const event of change.events) if ((rows.facts.get(event.seq)?.n ?? 0) <= event.n) rows.facts.set(event.seq, event)
-        for (const { seq, n } of change.recalls) {
-          const row = rows.facts.get(seq)
-          if (row && row.n < n) rows.facts.set(seq, recalled(row, n))
-        }
         for (const [low, high] of change.covered) rows.ranges.insert(low, high)
+        for (const rewrite of change.rewrites) {
+          const row = rows.facts.get(rewrite.seq)
+          const stands = row && rewritten(row, rewrite)
+          if (stands) rows.facts.set(rewrite.seq, stands)
+          else if (row) {
+            rows.facts.delete(rewrite.seq)
+            rows.ranges.remove(rewrite.seq, rewrite.seq)
+          }
+        }
         break
       }
       case 'forget': {

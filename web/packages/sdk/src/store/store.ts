@@ -2,6 +2,7 @@
 import type { AccountId, Cid, ClientId } from '../ids.js'
 import type { v1 } from '../proto/index.js'
 import type { Request } from '../session/exchange.js'
+import type { Rewrite } from '../session/conversation.js'
 import type { Island } from '../session/ranges.js'
 
 /** A conversation as it is saved. */
@@ -38,9 +39,9 @@ export type Change =
   | { type: 'account'; account: AccountId }
   | { type: 'cursor'; cursor: v1.Cursor }
   | { type: 'head'; saved: SavedHead }
-  /** Facts that are new or changed, what they cover, and the recalls among them, which also void stored
+  /** Facts that are new or changed, what they cover, and what they rewrote, which also concerns stored
    * copies that are not in memory. A row is never replaced by one with a smaller n. */
-  | { type: 'facts'; cid: Cid; events: v1.Event[]; covered: Island[]; recalls: { seq: number; n: number }[] }
+  | { type: 'facts'; cid: Cid; events: v1.Event[]; covered: Island[]; rewrites: Rewrite[] }
   | { type: 'forget'; cid: Cid; low: number; high: number }
   | { type: 'profiles'; profiles: v1.Profile[] }
   | { type: 'outboxPut'; entry: SavedEntry }
