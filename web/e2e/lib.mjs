@@ -34,6 +34,10 @@ export class Server {
     server.host = host
     server.registration = registration
     await server.run()
+    if (process.env.ANSER_WEB_DIST) {
+      const { front } = await import('./front.mjs')
+      server.front = await front(process.env.ANSER_WEB_DIST, server.port, host)
+    }
     return server
   }
 
@@ -90,12 +94,16 @@ export async function launch() {
 export async function close(...servers) {
   await browser?.close()
   browser = undefined
-  for (const server of servers) await server.kill()
+  for (const server of servers) {
+    server.front?.closeAllConnections()
+    server.front?.close()
+    await server.kill()
+  }
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 }
 
-/** Where the client is served from: the server itself, or a preview in front of it while developing. */
-export const clientUrl = server => process.env.ANSER_WEB ?? server.url
+/** Where the client is served from: the server itself, or a fresh build in front of it while developing. */
+export const clientUrl = server => (server.front ? server.url.replace(`:${server.port}`, `:${server.front.address().port}`) : server.url)
 
 /** Somebody at a browser. */
 export class Somebody {
@@ -150,7 +158,7 @@ export class Somebody {
   }
 
   open(title, page = this.page) {
-    return page.locator('.row', { hasText: title }).first().click()
+    return page.locator('.row').filter({ has: page.locator('b', { hasText: title }) }).first().click()
   }
 
   async say(text, page = this.page) {

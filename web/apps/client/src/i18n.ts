@@ -1,4 +1,5 @@
 // The words of the interface, zh-CN and en, side by side. `{x}` is filled in.
+import { dayOf } from './chat/day'
 import { settings } from './settings'
 
 const WORDS = {
@@ -112,10 +113,6 @@ function format(options: Intl.DateTimeFormatOptions, ms: number): string {
   return formats.get(key)!.format(ms)
 }
 
-export const dayOf = (ms: number): number => {
-  const date = new Date(ms)
-  return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime()
-}
 const DAY_MS = 86_400_000
 export const timeOf = (ms: number): string => format({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, ms)
 

@@ -1,6 +1,6 @@
 // What stands in a chat, from top to bottom: facts and waiting messages, grouped by sender and time.
 import type { v1 } from '@anser/client'
-import { dayOf } from '../i18n'
+import { dayOf } from './day'
 import type { PendingView } from '../session/patches'
 
 /** Messages of one sender within this time stand together. */
