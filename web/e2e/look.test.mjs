@@ -18,7 +18,7 @@ const overflowing = page => page.evaluate(() => {
   const found = []
   if (document.documentElement.scrollWidth > innerWidth + 1) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)
   for (const element of document.querySelectorAll('body *')) {
-    if (!element.clientWidth || element.closest('.hidden, svg, .palette mark')) continue
+    if (!element.clientWidth || element.closest('.hidden, svg, .avatar')) continue
     const style = getComputedStyle(element)
     if (style.overflowX !== 'visible' || style.display === 'inline' || style.display === 'contents') continue
     const text = [...element.childNodes].some(it => it.nodeType === 3 && it.textContent.trim())
