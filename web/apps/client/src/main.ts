@@ -19,11 +19,13 @@ addEventListener('vite:preloadError', event => {
 })
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
+  // The first worker of all is no new version.
+  const isUpgrade = navigator.serviceWorker.controller !== null
   void navigator.serviceWorker.register('/sw.js').then(registration => {
     const offer = (): void => toast(t('newVersion'), { label: t('reload'), do: () => location.reload() }, Infinity)
     registration.addEventListener('updatefound', () => {
       const fresh = registration.installing
-      fresh?.addEventListener('statechange', () => fresh.state === 'activated' && navigator.serviceWorker.controller && offer())
+      fresh?.addEventListener('statechange', () => fresh.state === 'activated' && isUpgrade && offer())
     })
     setInterval(() => void registration.update().catch(() => {}), 60 * 60_000)
   }).catch(() => {})

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const proto = process.env.ANSER_PROTO ?? join(here, '../../../../crates/anser-proto')
+const proto = join(here, '../../../../crates/anser-proto')
 const SCALARS = { string: 's', bytes: 'y', bool: 'b', uint32: 'u', uint64: 'n', int32: 'j', int64: 'J', double: 'd' }
 const IDS = /^(accounts?|devices?|session|timeline|peer|author|members?|new_owner|mentions|watched)$/
 const COUNTS_ALL_THE_SAME = new Set(['Head.mentions'])

@@ -229,6 +229,11 @@ export interface Head {
   firstVisibleSeq: number
   /** Ordinals of own_sends, in the same order: where the base moves to when there are too many. */
   ownSendOrdinals: number[]
+  /** seqs of messages of others past the base that mention the asker by name, as they were sent: the newest
+   * 64. */
+  mentions: number[]
+  /** seq of the newest message of another past the base that mentions everybody; 0: none, or a tombstone. */
+  mentionAllSeq: number
   /** Direct: how far messages have come to devices of the other one; at least peer_mark. */
   peerDelivered: number
   /** The asker marked the conversation as unread, and has not read on since. */
@@ -854,6 +859,8 @@ export const TABLES: Record<string, Table> = {
     [23, 'hidden', 'm', 'SeqRange', 1, 0],
     [24, 'avatar', 's', '', 0, 0],
     [25, 'historyVisible', 'b', '', 0, 0],
+    [26, 'mentions', 'n', '', 1, 0],
+    [27, 'mentionAllSeq', 'n', '', 0, 0],
   ],
   SeqRange: [
     [1, 'low', 'n', '', 0, 0],
