@@ -20,11 +20,10 @@ afterEach(() => assert.deepEqual([...ann.errors, ...bob.errors], []))
 
 test('offline and back: what was said goes out once, what was missed comes in', async () => {
   await ann.context.setOffline(true)
-  await ann.page.evaluate(() => performance.mark('cut'))
-  await server.kill('SIGSTOP')
+  server.process.kill('SIGSTOP')
   await ann.say('said offline')
   await ann.page.locator('.sending').waitFor()
-  await server.process.kill('SIGCONT')
+  server.process.kill('SIGCONT')
   await bob.say('missed by Ann')
   await ann.context.setOffline(false)
   await ann.sees('missed by Ann', ann.page, 30_000)

@@ -21,7 +21,7 @@ const WORDS = {
   withheld: ['这条消息在你不在群里时被编辑过', 'Edited while you were away; not shown'],
   failed: ['未送达，点按重试', 'Not delivered. Tap to retry'], failedWhy: ['未送达：{why}', 'Not delivered: {why}'],
   sending: ['发送中', 'Sending'], sent: ['已发送', 'Sent'], read: ['已读', 'Read'], notSent: ['未送达', 'Not delivered'], delivered: ['已送达', 'Delivered'],
-  jumpDown: ['跳到最新消息', 'Jump to the newest message'], unknownKind: ['[暂不支持的消息]', '[A message of a kind this client does not know]'],
+  jumpToMention: ['跳到提到我的消息', 'Jump to the message that names you'], jumpDown: ['跳到最新消息', 'Jump to the newest message'], unknownKind: ['[暂不支持的消息]', '[A message of a kind this client does not know]'],
   image: ['[图片]', '[Photo]'], file: ['[文件]', '[File]'], voice: ['[语音]', '[Voice]'], video: ['[视频]', '[Video]'], location: ['[位置]', '[Location]'], card: ['[名片]', '[Contact]'], transcript: ['[聊天记录]', '[Chat history]'],
   showAll: ['展开全文', 'Show all'], showLess: ['收起', 'Show less'], emoji: ['表情', 'Emoji'], mention: ['提到某人', 'Mention somebody'], mentionAll: ['所有人', 'everyone'],
   tooLong: ['消息太长：最多 16 KB，现在 {n} KB', 'Too long: at most 16 KB, this is {n} KB'],

@@ -16,8 +16,8 @@ function agrees(world: World): void {
   const conversation = world.session.conversation(CID)
   if (world.facts.length === 0) return expect(conversation).toBeUndefined()
   const [head, expected] = [conversation!.head, world.head()]
-  expect({ seq: head.seq, ordinal: head.ordinal, unread: head.unread, mark: head.mark, last: head.lastMessage?.message })
-    .toEqual({ seq: expected.seq, ordinal: expected.ordinal, unread: expected.unread, mark: expected.mark, last: expected.lastMessage?.message })
+  expect({ seq: head.seq, ordinal: head.ordinal, unread: head.unread, mentions: head.mentions, mark: head.mark, last: head.lastMessage?.message })
+    .toEqual({ seq: expected.seq, ordinal: expected.ordinal, unread: expected.unread, mentions: expected.mentions, mark: expected.mark, last: expected.lastMessage?.message })
   expect(conversation!.doubt.runs.isEmpty).toBe(true)
   for (const [low, high] of conversation!.ranges.islands()) {
     const strip = ({ clientId: _, authorProfileVersion: __, ...event }: v1.Event) => event

@@ -32,6 +32,8 @@ export class World {
   private seed = 1
   private sawByClientId = new Map<string, v1.Accepted>()
   mark = 0
+  /** Messages that named the client's owner as they were sent. */
+  private named = new Set<number>()
   /** Heads that the server owes: it says them when it comes to it, while events go on. */
   private owed: (() => void) | undefined
 
@@ -128,6 +130,7 @@ export class World {
     const blank = empty('Event') as unknown as v1.Event
     const event: v1.Event = { ...blank, slot: SLOT, n: ++this.n, cid: CID, atMs: 1_700_000_000_000 + this.n, author, clientId, seq: this.facts.length + 1, ordinal, ...change }
     this.facts.push(event)
+    if (event.message?.mentions.includes(OWN)) this.named.add(event.seq)
     const rewrite = rewriteOf(event)
     if (rewrite) this.facts[rewrite.seq - 1] = rewritten(this.facts[rewrite.seq - 1]!, rewrite)!
     // Pages do not tell what an edited message says; the stream may.
@@ -136,7 +139,7 @@ export class World {
   }
 
   say(author: string, text: string): v1.Event {
-    return this.fact(author, { message: message(text) })
+    return this.fact(author, { message: { ...message(text), mentions: this.n % 3 === 0 ? [OWN] : [] } })
   }
 
   /** Tells it to the client; a loss is noticed and told as a resync. */
@@ -154,6 +157,7 @@ export class World {
       ...(empty('Head') as unknown as v1.Head), cid: CID, kind: v1.ConversationKind.GROUP, n: this.n, title: 'x', seq: this.facts.length, ordinal,
       lastMessage: this.facts.filter(it => it.message).at(-1), role: v1.Role.MEMBER, mark: this.mark, baseSeq: this.mark, baseOrdinal,
       ownSends: own.map(it => it.seq), ownSendOrdinals: own.map(it => it.ordinal), unread: ordinal - baseOrdinal - own.length,
+      mentions: this.facts.filter(it => it.author !== OWN && it.seq > this.mark && this.named.has(it.seq)).map(it => it.seq),
       memberCount: 2, atMs: this.facts.at(-1)?.atMs ?? 0, firstVisibleSeq: 1,
     }
   }

@@ -334,6 +334,7 @@ export class Conversation {
     if (event.message) {
       head.lastMessage = event
       if (event.author === own && !event.message.uncounted) this.unread.ownSend(event.seq, event.ordinal)
+      if (event.author !== own) this.unread.mentioned(event.seq, event.message.mentions.includes(own), event.message.mentionAll)
     } else if (event.markMoved) this.moveMark(event.markMoved, own)
     else if (event.renamed) head.title = event.renamed.title
     else if (event.membersAdded) {
