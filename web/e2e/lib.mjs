@@ -34,6 +34,9 @@ export class Server {
     server.host = host
     server.registration = registration
     await server.run()
+    if (!process.env.ANSER_WEB_DIST && !(await fetch(server.url).then(it => it.text())).includes('id="app"')) {
+      throw new Error(`${BIN} was built without the web client: npm run build, then cargo build --release -p anser`)
+    }
     if (process.env.ANSER_WEB_DIST) {
       const { front } = await import('./front.mjs')
       server.front = await front(process.env.ANSER_WEB_DIST, server.port, host)
@@ -84,6 +87,7 @@ export const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 let browser
 /** One browser process; each person has a context of their own, which shares nothing with the others. */
 export async function launch() {
+  if (!CHROMIUM) throw new Error('there is no Chromium: apt-get install chromium, or name one in CHROMIUM')
   browser ??= await chromium.launch({
     executablePath: CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-background-timer-throttling', '--disable-renderer-backgrounding', '--disable-backgrounding-occluded-windows'],

@@ -9,7 +9,7 @@ use crate::process::{root, succeed};
 /// Builds the client, if Node is there and anything changed since it was built.
 pub fn build() -> anyhow::Result<()> {
     let folder = root().join("web");
-    if Command::new("node").arg("--version").output().is_err() {
+    if !has_node() {
         eprintln!("xtask: there is no Node: the server is built without the web client");
         return Ok(());
     }
@@ -22,6 +22,16 @@ pub fn build() -> anyhow::Result<()> {
         succeed(npm(&folder).args(["run", "build"]))?;
     }
     Ok(())
+}
+
+/// Whether the client can be built.
+pub fn has_node() -> bool {
+    Command::new("node").arg("--version").output().is_ok()
+}
+
+/// Whether it can be tried in a browser.
+pub fn has_browser() -> bool {
+    std::env::var_os("CHROMIUM").is_some() || Path::new("/usr/bin/chromium").exists()
 }
 
 fn npm(folder: &Path) -> Command {

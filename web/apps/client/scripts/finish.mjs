@@ -11,6 +11,7 @@ const files = folder => readdirSync(folder, { withFileTypes: true }).flatMap(it 
 const all = files(dist).filter(it => !/\.(gz|br)$/.test(it))
 const names = all.map(it => `/${relative(dist, it)}`).filter(it => it !== '/sw.js' && it !== '/index.html')
 const version = createHash('sha256').update(readFileSync(join(dist, 'index.html'))).digest('hex').slice(0, 12)
+if (!process.argv.includes('--sizes')) {
 const worker = readFileSync(join(dirname(fileURLToPath(import.meta.url)), '../src/sw.js'), 'utf8')
 writeFileSync(join(dist, 'sw.js'), worker.replace('__VERSION__', JSON.stringify(version)).replace('__FILES__', JSON.stringify(names)))
 
@@ -19,6 +20,8 @@ for (const file of [...all, join(dist, 'sw.js')]) {
   const bytes = readFileSync(file)
   writeFileSync(`${file}.gz`, gzipSync(bytes, { level: 9 }))
   writeFileSync(`${file}.br`, brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }))
+}
+
 }
 
 // The entry: what index.html names, and what those import at once.

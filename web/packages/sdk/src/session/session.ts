@@ -3,7 +3,7 @@
 // machine (crates/anser-client/src/session), written again.
 import { type AccountId, type Cid, type ClientId, mintClientId } from '../ids.js'
 import { encodeClient, type Init, RETRY_OF, type Retry, CLIENT_FRAME_BYTES, type v1 } from '../proto/index.js'
-import type { Change, Saved, SavedEntry } from '../store/store.js'
+import { type Change, FACTS_STORED, type Saved, type SavedEntry } from '../store/store.js'
 import { empty } from '../proto/codec.js'
 import { isCommand, laneOf, laneOfCid, laneOfTarget, type Lane, namesSeq, needsMintingAnew, withClientId, withTimeline } from './command.js'
 import { Conversation, rewriteOf } from './conversation.js'
@@ -685,7 +685,8 @@ export class Session {
     if (!conversation || !this.config.keepFacts) return undefined
     const { covered, facts } = conversation.takePage(asked, page)
     this.wantRecheck(conversation)
-    this.persistFacts(turn, conversation, facts, asked.changedAfterN ? [] : [covered])
+    // What lies far back is fetched again when somebody looks; only the newest is kept.
+    if (covered[1] > conversation.seq - FACTS_STORED) this.persistFacts(turn, conversation, facts, asked.changedAfterN ? [] : [covered])
     this.unsavedHeads.add(page.cid)
     conversation.evict(covered[0])
     if (facts.length > 0) tell(turn, { type: 'facts', cid: page.cid, events: facts })

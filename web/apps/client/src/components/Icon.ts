@@ -1,4 +1,6 @@
-<script lang="ts">
+// Strokes on a grid of 24 units. A plain function: there are many of them.
+import { type FunctionalComponent, h } from 'vue'
+
 const PATHS = {
   chat: 'M4 5h16v11H9l-5 4z',
   people: 'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.6a3.3 3.3 0 0 1 0 6.2M18 14.4c2.1.8 3.5 2.9 3.5 5.6',
@@ -19,8 +21,7 @@ const PATHS = {
   eye: 'M2.500 12S6 5.500 12 5.500 21.500 12 21.500 12 18 18.500 12 18.500 2.500 12 2.500 12zM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z', star: 'M12 4l2.400 5.200 5.600.6-4.200 3.800 1.200 5.600L12 16.400 7 19.200l1.200-5.600L4 9.800l5.600-.6z', keyboard: 'M3 7h18v10H3zM7 10h.01M11 10h.01M15 10h.01M8 14h8',
 } as const
 export type IconName = keyof typeof PATHS
-</script>
-<script setup lang="ts">
-defineProps<{ name: IconName }>()
-</script>
-<template><svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path :d="PATHS[name]" /></svg></template>
+
+const Icon: FunctionalComponent<{ name: IconName }> = ({ name }) => h('svg', { class: 'icon', viewBox: '0 0 24 24', 'aria-hidden': 'true' }, h('path', { d: PATHS[name] }))
+Icon.props = ['name']
+export default Icon
