@@ -12,6 +12,7 @@ mod stages;
 mod test;
 mod tidy;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 

@@ -4,9 +4,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 
 use crate::process::{anser, cargo, command, succeed};
+use crate::web;
 
 /// Builds, then becomes the server.
 pub fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    web::build()?;
     succeed(&mut cargo(&["build", "--release", "--package", "anser"]))?;
     // The server takes this process over, so that Ctrl-C reaches it and its exit code is ours.
     Err(command(anser(), &["serve"]).args(for_server(arguments)).exec().into())

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::process::{anser, cargo, command, root};
 use crate::stages::Stages;
-use crate::{prove, tidy, tools};
+use crate::{prove, tidy, tools, web};
 
 /// Runs everything, each stage with its time, and ends with one line of counts.
 pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
@@ -16,6 +16,7 @@ pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
     stages.count("tidy", faults.is_empty());
     let lints = ["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     stages.check("clippy", &mut cargo(&lints))?;
+    web::build()?;
     stages.check("build", &mut cargo(&["build", "--release", "--workspace", "--quiet"]))?;
     let deny = tools::cargo_deny()?;
     stages.check("deny", &mut command(deny, &["check", "bans", "licenses", "sources"]))?;
@@ -31,6 +32,7 @@ pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
         }
     }
     python_example(&mut stages)?;
+    web_client(&mut stages)?;
     disk_full(&mut stages)?;
     chat_in_terminals(&mut stages, &missing)?;
     Ok(stages.end())
@@ -44,6 +46,18 @@ fn python_example(stages: &mut Stages) -> anyhow::Result<()> {
             let mut example = command("bash", &["examples/python/test.sh"]);
             stages.check(NAME, example.env("ANSER_BIN", anser()).env("PYTHON", python))?;
         }
+    }
+    Ok(())
+}
+
+fn web_client(stages: &mut Stages) -> anyhow::Result<()> {
+    const NAME: &str = "web";
+    if !web::has_node() {
+        stages.skip(NAME, "there is no Node");
+    } else if !web::has_browser() {
+        stages.skip(NAME, "there is no Chromium");
+    } else {
+        stages.check(NAME, command("sh", &["web/test.sh"]).env("ANSER_BIN", anser()))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod proxies;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,9 +18,9 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::map_response;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 
 use crate::accounts::AccountService;
@@ -58,12 +59,19 @@ pub fn router(state: HttpState) -> Router {
         .nest("/api/v1", api)
         .route("/health", get(|| async { "ok" }))
         .route("/ready", get(ready))
-        .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
+        .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address knows other methods, see Allow")
         })
         .layer(map_response(guarded))
         .with_state(state)
+}
+
+/// Addresses without a route: the web client's files, or nothing.
+async fn elsewhere(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    web::answer(&method, uri.path(), &headers).unwrap_or_else(|| {
+        ApiError::new(ErrorCode::NotFound, "there is nothing at this address").into_response()
+    })
 }
 
 async fn ready(State(state): State<HttpState>) -> (StatusCode, &'static str) {
@@ -73,10 +81,10 @@ async fn ready(State(state): State<HttpState>) -> (StatusCode, &'static str) {
     }
 }
 
-/// Answers hold tokens and devices: nobody keeps them, and nobody guesses their type.
+/// Answers hold tokens and devices: unless they say otherwise nobody keeps them, and nobody guesses their type.
 async fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -1,0 +1,69 @@
+// How people and conversations are called, and what is said about facts.
+import { v1 } from '@anser/client'
+import { t } from './i18n'
+import { me, profiles } from './session/state'
+import type { ConversationView } from './session/patches'
+import { oneLine } from './chat/text'
+
+const { ConversationKind, Role } = v1
+
+export const nameOf = (account: string): string => profiles.get(account)?.name || t('unknownPerson')
+export const youOr = (account: string): string => (account === me.value ? t('you') : nameOf(account))
+
+export function titleOf({ head }: Pick<ConversationView, 'head'>): string {
+  if (head.kind === ConversationKind.DIRECT) return nameOf(head.peer)
+  if (head.kind === ConversationKind.SELF) return t('savedMessages')
+  return head.title || t('group')
+}
+
+/** What tint and letters stand for: the other one, or the conversation itself. */
+export const faceOf = ({ cid, head }: Pick<ConversationView, 'cid' | 'head'>): string => (head.kind === ConversationKind.DIRECT ? head.peer : cid)
+
+const KINDS = ['image', 'file', 'voice', 'video', 'location', 'card', 'transcript'] as const
+
+/** A message in a few words. */
+export function briefOf(message: v1.Message): string {
+  if (message.kind === 'text') return oneLine(message.text)
+  const known = KINDS.find(kind => kind === message.kind)
+  const label = known ? t(known) : ''
+  const text = oneLine(message.text)
+  return [label, text].filter(Boolean).join(' ') || t('unknownKind')
+}
+
+/** What happened, for a note between messages. */
+export function noteOf(event: v1.Event, kind: number): string {
+  const name = youOr(event.author)
+  const list = (accounts: string[]): string => accounts.map(youOr).join(t('you') === '你' ? '、' : ', ')
+  if (event.message?.withheld) return t('withheld')
+  if (event.message?.recalled) return event.author === me.value ? t('youRecalled') : t('xRecalled', { name })
+  if (event.created) return kind === ConversationKind.GROUP ? t('created', { name }) : t('saidHello')
+  if (event.membersAdded) return t('added', { name, who: list(event.membersAdded.members) })
+  if (event.memberRemoved) {
+    const { member, left } = event.memberRemoved
+    return left ? t('left', { name: youOr(member) }) : t('removed', { name, who: youOr(member) })
+  }
+  if (event.dissolved) return t('dissolved')
+  if (event.avatarSet) return t('newAvatar', { name })
+  if (event.historyVisibleSet) return t(event.historyVisibleSet.visible ? 'pastShown' : 'pastHidden', { name })
+  if (event.renamed) return t('renamed', { name, title: event.renamed.title })
+  if (event.roleSet) {
+    const who = youOr(event.roleSet.member)
+    const word = event.roleSet.role === Role.OWNER ? 'madeOwner' : event.roleSet.role === Role.ADMIN ? 'madeAdmin' : 'madeMember'
+    return t(word, { name, who })
+  }
+  return t('somethingHappened')
+}
+
+/** The last line of a conversation in the list. */
+export function previewOf({ head }: ConversationView): string {
+  const last = head.lastMessage
+  if (!last?.message) return ''
+  if (last.message.recalled || last.message.withheld) return noteOf(last, head.kind)
+  const brief = briefOf(last.message)
+  if (last.author === me.value || head.kind === ConversationKind.DIRECT || head.kind === ConversationKind.SELF) return brief
+  return `${nameOf(last.author)}${t('you') === '你' ? '：' : ': '}${brief}`
+}
+
+export const isGroup = (kind: number): boolean => kind !== ConversationKind.DIRECT && kind !== ConversationKind.SELF
+/** Admins and the owner. */
+export const mayManage = (role: number): boolean => role === Role.ADMIN || role === Role.OWNER

@@ -1,0 +1,104 @@
+// How it looks: pictures in both themes, languages and sizes, with nothing that overflows; and axe.
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { stage } from './cast.mjs'
+import { close, pause, Server, Somebody } from './lib.mjs'
+
+const shots = fileURLToPath(new URL('../shots/', import.meta.url))
+mkdirSync(shots, { recursive: true })
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const servers = []
+after(() => close(...servers))
+
+/** Texts that are wider than their place and are not cut on purpose, and pages that scroll sideways. */
+const overflowing = page => page.evaluate(() => {
+  const found = []
+  if (document.documentElement.scrollWidth > innerWidth + 1) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)
+  for (const element of document.querySelectorAll('body *')) {
+    if (!element.clientWidth || element.closest('.hidden, svg, .avatar')) continue
+    const style = getComputedStyle(element)
+    if (style.overflowX !== 'visible' || style.display === 'inline' || style.display === 'contents') continue
+    const text = [...element.childNodes].some(it => it.nodeType === 3 && it.textContent.trim())
+    const box = element.getBoundingClientRect()
+    if (text && element.scrollWidth > element.clientWidth + 1) found.push(`${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
+    if (text && box.right > innerWidth + 1 && box.left < innerWidth) found.push(`outside: ${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
+  }
+  return found
+})
+
+const serious = async page => {
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'] }))
+  return violations.filter(it => it.impact === 'serious' || it.impact === 'critical').map(it => `${it.id}: ${it.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(' | ')}`)
+}
+
+async function look(page, name) {
+  await pause(250)
+  await page.screenshot({ path: `${shots}${name}.png` })
+  assert.deepEqual(await overflowing(page), [], `${name}: nothing overflows`)
+  assert.deepEqual(await serious(page), [], `${name}: axe`)
+}
+
+for (const lang of ['zh', 'en']) {
+  describe(lang, () => {
+    let server, story
+    test('the stage', async () => {
+      server = await Server.start()
+      servers.push(server)
+      story = await stage(server, lang)
+    })
+    for (const theme of ['light', 'dark']) {
+      for (const [size, width, height] of [['wide', 1440, 900], ['phone', 390, 844]]) {
+        test(`${theme}, ${size}`, async () => {
+          const name = what => `${what}-${lang}-${theme}-${size}`
+          const phone = size === 'phone'
+          const lin = await Somebody.arrive(server, { lang, theme, width, height, options: phone ? { hasTouch: true, isMobile: true } : {} })
+          const { page } = lin
+          await page.locator('form').waitFor()
+          await look(page, name('signin'))
+          await lin.signIn('linxiao')
+          await page.locator('.row', { hasText: story.words.group }).waitFor()
+          await page.locator('.row', { hasText: story.words.second }).waitFor()
+          await pause(400)
+          await look(page, name('list'))
+          await lin.open(story.words.group)
+          await page.locator('.bubble', { hasText: story.words.at.slice(3, 12) }).waitFor()
+          await look(page, name('chat'))
+          if (!phone) {
+            await page.locator('.bubble', { hasText: story.words.me.slice(0, 6) }).click({ button: 'right' })
+            await look(page, name('menu'))
+            await page.keyboard.press('Escape')
+            await page.keyboard.press('Control+k')
+            await page.locator('.palette input').fill(lang === 'zh' ? 'z' : 'zhou')
+            await page.locator('.palette .r').first().waitFor()
+            await look(page, name('palette'))
+            await page.keyboard.press('Escape')
+            await page.locator('.list-top .round').click()
+            await page.locator('.newgroup .person').nth(1).click()
+            await page.locator('.newgroup .person').nth(3).click()
+            await look(page, name('newgroup'))
+            await page.keyboard.press('Escape')
+            await page.locator('.newgroup').waitFor({ state: 'detached' })
+          } else {
+            await page.locator('.chat-head .back').click()
+          }
+          for (const [section, wait] of [['devices', '.box .l'], ['appearance', '.segments'], ['profile', '.avatar.xl']]) {
+            await page.evaluate(section => (location.hash = `#/settings/${section}`), section)
+            await page.locator(`.pane ${wait}`).first().waitFor()
+            await look(page, name(`settings-${section}`))
+          }
+          await page.evaluate(() => (location.hash = '#/contacts'))
+          await page.locator('.pane .person').first().waitFor()
+          await look(page, name('contacts'))
+          assert.deepEqual(lin.errors, [])
+          assert.deepEqual(lin.outside, [])
+          await lin.leave()
+        })
+      }
+    }
+    test('the stage is cleared', () => story.stop())
+  })
+}
