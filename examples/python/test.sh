@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs chat.py against a server of its own. ANSER_BIN: the server's binary; PYTHON: one that has `websockets`.
+# Runs chat.py and app_server.py against a server of its own. ANSER_BIN: the server's binary; PYTHON: one that has `websockets`.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 : "${ANSER_BIN:?set it to the path of the anser binary}"
@@ -49,4 +49,8 @@ fi
 
 code=0
 timeout 30 "${PYTHON:-python3}" "$here/chat.py" "http://$address" || code=$?
+made=$("$ANSER_BIN" key create --data "$folder" --name example --scope accounts,tokens,messages --json)
+ANSER_KEY=$(grep -o 'ak_[A-Za-z0-9_-]*' <<<"$made")
+export ANSER_KEY
+timeout 120 "${PYTHON:-python3}" "$here/app_server.py" "http://$address" || code=$?
 exit "$code"

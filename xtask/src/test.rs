@@ -33,6 +33,7 @@ pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
     }
     python_example(&mut stages)?;
     web_client(&mut stages)?;
+    http_schema(&mut stages)?;
     disk_full(&mut stages)?;
     chat_in_terminals(&mut stages, &missing)?;
     Ok(stages.end())
@@ -58,6 +59,19 @@ fn web_client(stages: &mut Stages) -> anyhow::Result<()> {
         stages.skip(NAME, "there is no Chromium");
     } else {
         stages.check(NAME, command("sh", &["web/test.sh"]).env("ANSER_BIN", anser()))?;
+    }
+    Ok(())
+}
+
+/// The HTTP API against the document that it serves, by a tester that others have written.
+fn http_schema(stages: &mut Stages) -> anyhow::Result<()> {
+    const NAME: &str = "HTTP schema";
+    match tools::python()? {
+        None => stages.skip(NAME, "there is no python3"),
+        Some(python) => {
+            let mut check = command(python, &["tests/http_schema/check.py"]);
+            stages.check(NAME, check.env("ANSER_BIN", anser()))?;
+        }
     }
     Ok(())
 }

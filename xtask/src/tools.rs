@@ -7,7 +7,7 @@ use crate::process::{cargo, command, finish, succeed};
 /// Version of cargo-deny.
 const CARGO_DENY: &str = "0.20.2";
 /// Python packages, with versions.
-const PYTHON_PACKAGES: &[&str] = &["websockets==15.0.1"];
+const PYTHON_PACKAGES: &[&str] = &["schemathesis==4.32.5", "websockets==15.0.1"];
 /// Programs that come from the system, and Debian's packages with them.
 const SYSTEM_PROGRAMS: &[(&str, &str)] = &[("tmux", "tmux"), ("python3", "python3-venv")];
 

@@ -38,7 +38,7 @@ pub fn decide(
             let mut changes = Vec::with_capacity(1);
             if conversation.shared.kind.is_none() {
                 changes.push(created_by_first_message(command)?);
-            } else {
+            } else if !speaks_for_the_installation(conversation, actor) {
                 let member = require_member(conversation, actor)?;
                 if conversation.shared.kind == Some(ConversationKind::Channel) && member.role < Role::Admin {
                     return Err(Refusal::NotAllowed("admins and the owner write in a channel"));
@@ -353,6 +353,12 @@ fn set_role(
 pub fn require_member(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {
     let member = conversation.members.get(&account).ok_or(Refusal::NotFound)?;
     if member.intervals.is_open() { Ok(member) } else { Err(Refusal::NoLongerMember) }
+}
+
+/// Application servers speak as the system account, to people by direct messages, in groups and
+/// channels whoever is there.
+fn speaks_for_the_installation(conversation: &Conversation, account: AccountId) -> bool {
+    account == AccountId::SYSTEM && is_group(conversation)
 }
 
 fn require_group(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {

@@ -12,6 +12,7 @@ mod edit;
 mod groups;
 mod handshake;
 mod heartbeat;
+mod http_talking;
 mod idempotency;
 mod metrics;
 mod operator;

@@ -5,6 +5,7 @@ mod edit;
 mod recall;
 mod registers;
 mod scene;
+mod system;
 mod takeover;
 mod world;
 

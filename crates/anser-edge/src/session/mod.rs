@@ -28,7 +28,7 @@ use self::queue::Queue;
 use self::requests::Waiting;
 use crate::admission::Class;
 use crate::quota::Bucket;
-use crate::{Asked, Effect, Framing, Grant, Input, Shell, convert};
+use crate::{Asked, Effect, Framing, Grant, Input, Shell, Verified, convert};
 
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
 pub use queue::{QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
@@ -85,6 +85,14 @@ impl Session {
     /// and there may forget a connection that is silent.
     pub fn with_heartbeat(id: u64, heartbeat_interval_ms: u64) -> Self {
         Session { heartbeat_interval_ms: Some(heartbeat_interval_ms), ..Session::new(id) }
+    }
+
+    /// A session inside the server, of somebody whom its opener has let in. It asks, and is sent no events.
+    pub fn admitted(id: u64, verified: Verified) -> Self {
+        let Verified { grant, profile_version } = verified;
+        let quota = Bucket::default();
+        let attached = Attached { grant, profile_version, round: 0, quota, send_only: true, kept: None };
+        Session { attached: Some(Box::new(attached)), ..Session::new(id) }
     }
 
     /// Which one it is at its edge.

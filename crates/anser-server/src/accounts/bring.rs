@@ -129,6 +129,19 @@ fn request_hash(parts: &[&str]) -> TokenHash {
 }
 
 impl AccountService {
+    /// Whether an application server may say something in the name of this account: the system's, or that of
+    /// somebody who may sign in and does not run the installation.
+    pub async fn may_be_spoken_for(&self, account: AccountId) -> Result<(), AccessError> {
+        let row = self.account(AccountKey::Id(account)).await?.ok_or(AccessError::NotFound("account"))?;
+        if row.admin {
+            return Err(AccessError::NotAllowed("an API key does not speak for administrators"));
+        }
+        match row.deactivated {
+            true => Err(AccessError::Deactivated),
+            false => Ok(()),
+        }
+    }
+
     /// Tokens for a device of an account, in the name of an application server. A live device with the same
     /// key stays the same device, with another chain of refresh tokens: what was given before can be
     /// refreshed no more. Neither for administrators nor for the system account.

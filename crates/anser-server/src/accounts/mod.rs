@@ -47,6 +47,7 @@ pub use limiter::{RateLimiter, network};
 pub use passwords::{BadPasswordCost, PasswordCost};
 pub use profile::ProfileChange;
 pub use refresh::REFRESH_TOKEN_MS;
+pub use rules::handle as check_handle;
 pub use secret::Secret;
 pub use secrets::{SECRETS_FOLDER, Secrets, SecretsError};
 pub use sessions::{ListedDevice, Registration, SignIn, SignedIn};

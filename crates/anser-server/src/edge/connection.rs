@@ -1,8 +1,9 @@
 //! One connection: its socket, and the session on it. It owns nothing while idle but its place in the
-//! table and the task that waits for the socket.
+//! table and the task that waits for the socket. Those who ask from inside the process have an inbox in
+//! the place of the socket.
 
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -11,6 +12,8 @@ use anser_edge::Session;
 use super::stream::Stream;
 use crate::metrics::Metrics;
 
+use super::inside::Inbox;
+
 /// Frames that one write gathers.
 const FRAMES_PER_WRITE: usize = 64;
 
@@ -18,13 +21,19 @@ const FRAMES_PER_WRITE: usize = 64;
 pub(super) struct Connection {
     /// That of its session.
     pub(super) id: u64,
-    stream: Stream,
+    transport: Transport,
     network: IpAddr,
     /// After how long without a frame its client pings.
     heartbeat_interval_ms: u64,
     /// When something last came in, in monotonic milliseconds.
     heard_at_ms: AtomicU64,
     state: Mutex<State>,
+}
+
+/// Where the frames of a session go.
+enum Transport {
+    Socket(Stream),
+    Inside(Inbox),
 }
 
 /// What may change of a connection.
@@ -52,13 +61,39 @@ impl Connection {
         now_ms: u64,
     ) -> Self {
         let session = Session::with_heartbeat(id, heartbeat_interval_ms);
+        Self::of(session, Transport::Socket(stream), network, heartbeat_interval_ms, now_ms)
+    }
+
+    /// A session without a socket.
+    pub(super) fn inside(session: Session) -> Self {
+        Self::of(session, Transport::Inside(Inbox::default()), Ipv4Addr::LOCALHOST.into(), 0, 0)
+    }
+
+    fn of(
+        session: Session,
+        transport: Transport,
+        network: IpAddr,
+        heartbeat_interval_ms: u64,
+        now_ms: u64,
+    ) -> Self {
+        let (id, heard_at_ms) = (session.id(), AtomicU64::new(now_ms));
         let state = Mutex::new(State { session, writing: false });
-        let heard_at_ms = AtomicU64::new(now_ms);
-        Connection { id, stream, network, heartbeat_interval_ms, heard_at_ms, state }
+        Connection { id, transport, network, heartbeat_interval_ms, heard_at_ms, state }
     }
 
     pub(super) fn stream(&self) -> &Stream {
-        &self.stream
+        match &self.transport {
+            Transport::Socket(stream) => stream,
+            Transport::Inside(_) => unreachable!("nobody waits for a socket where there is none"),
+        }
+    }
+
+    /// What has come for whoever asks from inside; `None` for a socket.
+    pub(super) fn inbox(&self) -> Option<&Inbox> {
+        match &self.transport {
+            Transport::Socket(_) => None,
+            Transport::Inside(inbox) => Some(inbox),
+        }
     }
 
     pub(super) fn heartbeat_interval_ms(&self) -> u64 {
@@ -93,7 +128,14 @@ impl Connection {
         if state.writing {
             return Flushed::Done;
         }
-        match write(&mut state.session, &self.stream, metrics) {
+        let stream = match &self.transport {
+            Transport::Socket(stream) => stream,
+            Transport::Inside(inbox) => {
+                inbox.fill(&mut state.session);
+                return Flushed::Done;
+            }
+        };
+        match write(&mut state.session, stream, metrics) {
             Ok(Flushed::Blocked) => {
                 state.writing = true;
                 Flushed::Blocked
@@ -101,7 +143,7 @@ impl Connection {
             Ok(Flushed::Done) => {
                 if state.session.is_closing() {
                     // The other end reads what was written, answers, and closes: `converse` waits for it.
-                    self.stream.shut_down(std::net::Shutdown::Write);
+                    stream.shut_down(std::net::Shutdown::Write);
                 }
                 Flushed::Done
             }
@@ -120,7 +162,9 @@ impl Connection {
 
     /// Ends the connection now: its task sees the end of the stream.
     pub(super) fn hang_up(&self) {
-        self.stream.shut_down(std::net::Shutdown::Both);
+        if let Transport::Socket(stream) = &self.transport {
+            stream.shut_down(std::net::Shutdown::Both);
+        }
     }
 }
 

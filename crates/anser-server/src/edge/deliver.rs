@@ -45,6 +45,11 @@ impl EdgeShared {
                 let Some(connection) = here.table.connection(session) else { return };
                 let question = self.step(connection, Input::Answered(asked, answer), now);
                 assert!(question.is_none(), "only frames make a session wait");
+                if connection.inbox().is_some() {
+                    // It takes what it is given: what a turn brings need not fit into the session's queue.
+                    connection.flush(&self.metrics);
+                    return;
+                }
                 here.dirty.entry(session).or_insert_with(|| connection.clone());
             }
             ToEdge::Event { event, accounts } => deliver(&event, &accounts, &**self, here),

@@ -102,7 +102,7 @@ impl EdgeShared {
     }
 
     /// Finds out what a session waits for, until it waits for nothing more.
-    async fn find_out(self: Arc<Self>, connection: Arc<Connection>, question: Question) {
+    pub(super) async fn find_out(self: Arc<Self>, connection: Arc<Connection>, question: Question) {
         let mut next = Some(question);
         while let Some(question) = next {
             let input = match question {
@@ -123,11 +123,15 @@ impl EdgeShared {
         };
         let grant =
             verified.map_err(|error| v1::Error::new(ErrorCode::Unauthenticated, error.to_string()))?;
-        if self.people.profile_version(grant.account) == 0 {
-            // Looked up once, so that what it sends bears it.
-            self.people.missing(vec![grant.account]).await?;
+        Ok(Verified { grant, profile_version: self.profile_version(grant.account).await? })
+    }
+
+    /// The profile version of an account; looked up once, so that what it sends bears it.
+    pub(super) async fn profile_version(&self, account: AccountId) -> Result<u64, v1::Error> {
+        if self.people.profile_version(account) == 0 {
+            self.people.missing(vec![account]).await?;
         }
-        Ok(Verified { grant, profile_version: self.people.profile_version(grant.account) })
+        Ok(self.people.profile_version(account))
     }
 
     fn ask_later(self: &Arc<Self>, connection: Arc<Connection>, slot: Slot, round: u32) {

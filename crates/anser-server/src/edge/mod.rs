@@ -6,11 +6,13 @@
 //! - [`sessions`]: who is here
 //! - [`effects`]: what sessions want done
 //! - [`deliver`]: what cores hand on
+//! - [`inside`]: those who ask from inside the process
 //! - [`quotas`]: how much may be asked
 
 mod connection;
 mod deliver;
 mod effects;
+mod inside;
 mod quotas;
 mod sessions;
 mod stream;
@@ -46,6 +48,8 @@ use crate::metrics::Metrics;
 use crate::node::{Backlog, Node};
 
 pub use self::quotas::EdgeRates;
+
+pub use inside::{Page, Polled};
 
 /// Bytes read off a socket at once, into a buffer that a thread's connections share.
 const READ_BYTES: usize = 64 * 1024;
@@ -309,6 +313,11 @@ impl EdgeShared {
             // Boxed, so that an idle connection does not carry its timer.
             Box::pin(linger(&connection)).await;
         }
+        self.forget(&connection);
+    }
+
+    /// A connection is gone.
+    fn forget(&self, connection: &Connection) {
         let account = connection.state().session.account();
         self.sessions.remove(connection.id, account, || {
             if let Some(account) = account {
@@ -419,7 +428,8 @@ impl EdgeShared {
             }
             let now = self.clock.monotonic_ms();
             let all: Vec<_> = self.sessions.read().all().cloned().collect();
-            for connection in all {
+            // Those inside say what they have to say, and are gone.
+            for connection in all.into_iter().filter(|connection| connection.inbox().is_none()) {
                 let silent = now.saturating_sub(connection.heard_at_ms());
                 let mut state = connection.state();
                 let session = &mut state.session;

@@ -245,6 +245,17 @@ pub fn message(kind: MessageKind, payload: &[u8]) -> Bytes {
     frame(if kind == MessageKind::Text { 1 } else { 2 }, payload)
 }
 
+/// The payload of a binary message as [`message`] made it; `None` for any other frame.
+pub fn binary_payload(frame: &[u8]) -> Option<&[u8]> {
+    let header = match frame {
+        [0x82, 127, ..] => 10,
+        [0x82, 126, ..] => 4,
+        [0x82, ..] => 2,
+        _ => return None,
+    };
+    frame.get(header..)
+}
+
 /// The answer to a ping.
 pub fn pong(payload: &[u8]) -> Bytes {
     frame(10, payload)
@@ -278,6 +289,17 @@ mod tests {
         bytes.extend(mask);
         bytes.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]));
         bytes
+    }
+
+    #[test]
+    fn a_payload_is_found_again() {
+        for length in [0, 1, 125, 126, 0xffff, 0x1_0000] {
+            let bytes = vec![7; length];
+            assert_eq!(binary_payload(&message(MessageKind::Binary, &bytes)), Some(&bytes[..]));
+        }
+        for other in [&b""[..], &close(CloseCode::Policy), &message(MessageKind::Text, b"x"), &pong(b"")] {
+            assert_eq!(binary_payload(other), None);
+        }
     }
 
     #[test]

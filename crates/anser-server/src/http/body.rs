@@ -1,31 +1,83 @@
-//! What a request brings: its body as JSON, and in whose name it comes.
+//! What a request brings: its address, its body as JSON, and in whose name it comes.
 
 use std::error::Error;
 use std::net::IpAddr;
 
 use anser_proto::ErrorCode;
 use axum::body::{self, Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::api::{Operation, Part};
+use super::document::{ACCESS_TOKEN, API_KEY};
 use super::{ApiError, HttpState, client_address};
-use crate::accounts::{AccessError, Session};
+use crate::accounts::{AccessError, ApiCaller, Session};
 
-/// Bytes of the longest body.
+/// Bytes of the longest body, but where an operation takes many things at once.
 pub const BODY_BYTES: usize = 64 * 1024;
 
-/// A body that must be JSON of the shape `T`.
-pub struct JsonBody<T>(pub T);
+/// A body that must be JSON of the shape `T`, of at most `BYTES` bytes.
+pub struct JsonBody<T, const BYTES: usize = BODY_BYTES>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<HttpState> for JsonBody<T> {
+impl<T: DeserializeOwned, const BYTES: usize> FromRequest<HttpState> for JsonBody<T, BYTES> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &HttpState) -> Result<Self, ApiError> {
         require_json(request.headers())?;
-        parse(&read(request.into_body()).await?).map(JsonBody)
+        parse(&read(request.into_body(), BYTES).await?).map(JsonBody)
+    }
+}
+
+impl<T: JsonSchema, const BYTES: usize> Part for JsonBody<T, BYTES> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        operation.body = Some(schemas.subschema_for::<T>());
+        operation.fails(&[ErrorCode::MalformedBody, ErrorCode::BodyTooLarge]);
+        operation.fails_as(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::MalformedBody);
+    }
+}
+
+/// The parts of the address that its route names.
+pub struct At<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<HttpState> for At<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(path)| At(path)).map_err(|error: PathRejection| {
+            ApiError::new(ErrorCode::BadValue, format!("the address is wrong: {}", error.body_text()))
+        })
+    }
+}
+
+impl<T: JsonSchema> Part for At<T> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        operation.parameters::<T>("path", schemas);
+    }
+}
+
+/// What stands behind `?` in the address.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<HttpState> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Params(query)).map_err(|error: QueryRejection| {
+            ApiError::new(ErrorCode::BadValue, format!("a parameter is wrong: {}", error.body_text()))
+        })
+    }
+}
+
+impl<T: JsonSchema> Part for Params<T> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        operation.parameters::<T>("query", schemas);
     }
 }
 
@@ -41,12 +93,19 @@ impl FromRequest<HttpState> for NoBody {
         struct Nothing {}
 
         let json = require_json(request.headers());
-        let bytes = read(request.into_body()).await?;
+        let bytes = read(request.into_body(), BODY_BYTES).await?;
         if !bytes.is_empty() {
             json?;
             let Nothing {} = parse(&bytes)?;
         }
         Ok(NoBody)
+    }
+}
+
+impl Part for NoBody {
+    fn describe(operation: &mut Operation, _: &mut SchemaGenerator) {
+        operation.fails(&[ErrorCode::MalformedBody, ErrorCode::BodyTooLarge]);
+        operation.fails_as(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::MalformedBody);
     }
 }
 
@@ -67,6 +126,50 @@ impl FromRequestParts<HttpState> for Caller {
     }
 }
 
+impl Part for Caller {
+    fn describe(operation: &mut Operation, _: &mut SchemaGenerator) {
+        operation.security.push(ACCESS_TOKEN);
+        operation.fails(&[ErrorCode::Unauthenticated, ErrorCode::Revoked]);
+    }
+}
+
+/// An application server, by the API key in `Authorization`.
+pub struct KeyHolder(pub ApiCaller);
+
+impl FromRequestParts<HttpState> for KeyHolder {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let key = bearer(&parts.headers).ok_or_else(|| {
+            let what = "send the API key as: Authorization: Bearer ak_…";
+            ApiError::new(ErrorCode::Unauthenticated, what)
+        })?;
+        Ok(KeyHolder(state.accounts.authenticate_key(key).await?))
+    }
+}
+
+impl Part for KeyHolder {
+    fn describe(operation: &mut Operation, _: &mut SchemaGenerator) {
+        operation.security.push(API_KEY);
+        operation.fails(&[ErrorCode::Unauthenticated]);
+    }
+}
+
+/// The token as it came, for whoever hands it on beside a [`Caller`], who was let in with it.
+pub struct Bearer(pub String);
+
+impl FromRequestParts<HttpState> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &HttpState) -> Result<Self, ApiError> {
+        Ok(Bearer(bearer(&parts.headers).unwrap_or_default().to_owned()))
+    }
+}
+
+impl Part for Bearer {
+    fn describe(_: &mut Operation, _: &mut SchemaGenerator) {}
+}
+
 /// From which address.
 pub struct CameFrom(pub IpAddr);
 
@@ -76,6 +179,10 @@ impl FromRequestParts<HttpState> for CameFrom {
     async fn from_request_parts(parts: &mut Parts, _: &HttpState) -> Result<Self, ApiError> {
         Ok(CameFrom(client_address(parts)))
     }
+}
+
+impl Part for CameFrom {
+    fn describe(_: &mut Operation, _: &mut SchemaGenerator) {}
 }
 
 /// The token of the one `Authorization` header; two of them are none.
@@ -99,11 +206,11 @@ fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorCode::MalformedBody, what).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
-    body::to_bytes(body, BODY_BYTES).await.map_err(|error| {
+async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    body::to_bytes(body, most).await.map_err(|error| {
         let too_long = error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
         match too_long {
-            true => ApiError::new(ErrorCode::BodyTooLarge, format!("a body has at most {BODY_BYTES} bytes")),
+            true => ApiError::new(ErrorCode::BodyTooLarge, format!("a body has at most {most} bytes")),
             false => ApiError::new(ErrorCode::MalformedBody, "the body ended too early"),
         }
     })

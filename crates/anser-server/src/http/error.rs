@@ -1,6 +1,6 @@
 //! Errors as the HTTP API shows them: `{error: {code, message, retry_after_ms}}`.
 
-use anser_proto::ErrorCode;
+use anser_proto::{ErrorCode, v1};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +10,8 @@ use crate::accounts::AccessError;
 
 /// Characters of the longest message: what came in may be part of it.
 const MESSAGE_CHARS_MAX: usize = 300;
+/// The same, with the mark that it was cut.
+pub(super) const ERROR_MESSAGE_CHARS: usize = MESSAGE_CHARS_MAX + 1;
 const MS_PER_S: u64 = 1_000;
 
 /// An error with its code of the catalogue.
@@ -46,29 +48,59 @@ impl From<AccessError> for ApiError {
     }
 }
 
-/// The status that says the same as the code, as far as statuses go.
-fn status(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::WrongCredentials | ErrorCode::Unauthenticated | ErrorCode::Revoked => {
-            StatusCode::UNAUTHORIZED
+/// What a session answered. The values were checked before it was asked, so one that it does not take does not
+/// fit what is there.
+impl From<v1::Error> for ApiError {
+    fn from(error: v1::Error) -> Self {
+        let v1::Error { code, message, retry_after_ms } = error;
+        let code = code.parse().unwrap_or(ErrorCode::Internal);
+        let error = ApiError { retry_after_ms, ..ApiError::new(code, message) };
+        match code {
+            ErrorCode::BadValue => error.with_status(StatusCode::CONFLICT),
+            _ => error,
         }
+    }
+}
+
+/// The status that says the same as the code, as far as statuses go.
+pub(super) fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::WrongCredentials
+        | ErrorCode::Unauthenticated
+        | ErrorCode::Revoked
+        | ErrorCode::Replaced
+        | ErrorCode::Deactivated => StatusCode::UNAUTHORIZED,
         ErrorCode::AccountDeactivated
         | ErrorCode::InvitationRequired
         | ErrorCode::InvitationSpent
         | ErrorCode::RegistrationClosed
-        | ErrorCode::NotAllowed => StatusCode::FORBIDDEN,
+        | ErrorCode::NotAllowed
+        | ErrorCode::NoLongerMember => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::HandleTaken
         | ErrorCode::AlreadyExists
         | ErrorCode::TooManyInvitations
-        | ErrorCode::TooManyKeys => StatusCode::CONFLICT,
+        | ErrorCode::TooManyKeys
+        | ErrorCode::ClientIdTooOld
+        | ErrorCode::ClientIdInFuture
+        | ErrorCode::ClientIdReused
+        | ErrorCode::RecallTooLate
+        | ErrorCode::EditTooLate
+        | ErrorCode::AlreadyMember
+        | ErrorCode::TooManyHidden
+        | ErrorCode::TooManyMembers
+        | ErrorCode::TooManyConversations
+        | ErrorCode::ForeignTimeline
+        | ErrorCode::BeyondHead => StatusCode::CONFLICT,
         ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-        ErrorCode::Overloaded | ErrorCode::Unavailable | ErrorCode::UnknownOutcome | ErrorCode::Draining => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ErrorCode::Overloaded
+        | ErrorCode::Unavailable
+        | ErrorCode::UnknownOutcome
+        | ErrorCode::Draining
+        | ErrorCode::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     }

@@ -1,5 +1,7 @@
 //! Every route against the real router, on SQLite, with a clock that obeys.
 
+mod talking;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -15,6 +17,34 @@ use tower::ServiceExt;
 use super::*;
 use crate::accounts::RegistrationMode;
 use crate::accounts::testing::{Bench, PASSWORD};
+
+/// A core that cannot be reached: what it would answer is told by the black-box tests.
+struct Nobody;
+
+impl Nobody {
+    fn away<T: Send + 'static>() -> PortFuture<Result<T, v1::Error>> {
+        Box::pin(async { Err(v1::Error::new(ErrorCode::Unavailable, "nobody is there").after_ms(500)) })
+    }
+}
+
+impl Messaging for Nobody {
+    fn ask(&self, _: Grant, _: Request) -> PortFuture<Result<Wire, v1::Error>> {
+        Self::away()
+    }
+
+    fn poll(&self, _: String, _: v1::Cursor, _: Duration) -> PortFuture<Result<Polled, v1::Error>> {
+        Self::away()
+    }
+
+    fn conversations(
+        &self,
+        _: AccountId,
+        _: Option<(Slot, ConversationId)>,
+        _: usize,
+    ) -> PortFuture<Result<Page, v1::Error>> {
+        Self::away()
+    }
+}
 
 struct Api {
     router: Router,
@@ -69,12 +99,14 @@ impl Api {
         let flag = Arc::clone(&ready);
         let state = HttpState {
             accounts: Arc::clone(&bench.service),
+            messaging: Arc::new(Nobody),
+            waiting: Arc::default(),
             ready: Arc::new(move || flag.load(Ordering::Relaxed)),
         };
         Api { router: router(state), bench, ready }
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, request: HttpRequest<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -84,7 +116,7 @@ impl Api {
     /// Sends `body` as it stands; `token` in the header if there is one.
     async fn raw(&self, method: &str, path: &str, token: &str, body: impl Into<Body>) -> Answer {
         let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5_000);
-        let mut request = Request::builder().method(method).uri(path).extension(ConnectInfo(peer));
+        let mut request = HttpRequest::builder().method(method).uri(path).extension(ConnectInfo(peer));
         request = request.header("content-type", "application/json; charset=utf-8");
         if !token.is_empty() {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -154,17 +186,17 @@ async fn bad_registrations_are_told_what_is_wrong() {
     let api = Api::open();
     let good = registration("alice");
     let cases = [
-        ("handle", json!("a"), "handle has 1 characters"),
+        ("handle", json!("a"), "handle: has 1 characters"),
         ("handle", json!("9lives"), "begin with a letter"),
         ("handle", json!("al ice"), "letters from a to z"),
         ("handle", json!(7), "handle: invalid type"),
         ("handle", Value::Null, "missing field `handle`"),
-        ("password", json!("short"), "password has 5 bytes, 8 to 1024"),
-        ("password", json!("x".repeat(1_025)), "password has 1025 bytes"),
+        ("password", json!("short"), "password: has 5 characters, 8 to 1024"),
+        ("password", json!("x".repeat(1_025)), "password: has 1025 characters"),
         ("password", Value::Null, "missing field `password`"),
-        ("name", json!(""), "name has 0 characters, 1 to 64"),
+        ("name", json!(""), "name: has 0 characters, 1 to 64"),
         ("name", json!("a\u{7}b"), "control characters"),
-        ("device_name", json!("x".repeat(65)), "device_name has 65 characters"),
+        ("device_name", json!("x".repeat(65)), "device_name: has 65 characters"),
         ("admin", json!(true), "unknown field `admin`"),
     ];
     for (field, value, part) in cases {
@@ -186,10 +218,10 @@ async fn bodies_must_be_json_and_short() {
         api.raw("POST", path, "", vec![0xff, 0xfe]).await.must_refuse(400, "malformed_body", "not JSON");
         let long = format!("{{\"handle\": \"{}\"}}", "x".repeat(body::BODY_BYTES));
         api.raw("POST", path, "", long).await.must_refuse(413, "body_too_large", "65536");
-        let text = Request::builder().method("POST").uri(path).header("content-type", "text/plain");
+        let text = HttpRequest::builder().method("POST").uri(path).header("content-type", "text/plain");
         let answer = api.send(text.body(Body::from("{}")).unwrap()).await;
         answer.must_refuse(415, "malformed_body", "application/json");
-        let none = Request::builder().method("POST").uri(path).body(Body::from("{}")).unwrap();
+        let none = HttpRequest::builder().method("POST").uri(path).body(Body::from("{}")).unwrap();
         api.send(none).await.must_refuse(415, "malformed_body", "application/json");
     }
     let long_field = format!("{{\"{}\": 1}}", "x".repeat(5_000));
@@ -261,13 +293,13 @@ async fn one_network_and_one_handle_have_limits() {
     limited.must_refuse(429, "rate_limited", "10000 ms");
     assert_eq!(limited.headers["retry-after"], "10");
     for number in 0..18 {
-        let body = json!({"handle": format!("h{number}"), "password": "x", "device_name": "x"});
+        let body = json!({"handle": format!("some{number}"), "password": "x", "device_name": "x"});
         assert_ne!(api.post("/api/v1/sign-in", "", body).await.status, 429);
         let _ = number;
     }
     let body = json!({"handle": "somebody", "password": "x", "device_name": "x"});
     api.post("/api/v1/sign-in", "", body.clone()).await.must_refuse(429, "rate_limited", "2000 ms");
-    let elsewhere = Request::builder()
+    let elsewhere = HttpRequest::builder()
         .method("POST")
         .uri("/api/v1/sign-in")
         .header("content-type", "application/json")
@@ -291,7 +323,7 @@ async fn refreshing_repeats_its_answer_and_shows_a_theft() {
     let again = refresh(first.field("refresh_token"), "nonce number one").await;
     assert_eq!(again.must_be(200).field("refresh_token"), second.field("refresh_token"));
     let short = refresh(second.field("refresh_token"), "short").await;
-    short.must_refuse(400, "bad_value", "nonce has 5 bytes");
+    short.must_refuse(400, "bad_value", "nonce: has 5 characters");
     let made_up = refresh("made up".into(), "nonce number two").await;
     made_up.must_refuse(401, "unauthenticated", "");
     let access = refresh(second.field("access_token"), "nonce number two").await;
@@ -336,7 +368,7 @@ async fn another_password_gives_a_new_session() {
     let wrong = change("wrong password", "a new password").await;
     wrong.must_refuse(401, "wrong_credentials", "");
     let short = change(PASSWORD, "short").await;
-    short.must_refuse(400, "bad_value", "new_password has 5 bytes");
+    short.must_refuse(400, "bad_value", "new_password: has 5 characters");
     let renewed = change(PASSWORD, "a new password").await;
     renewed.must_be(200);
     must_be_a_session(&renewed);
@@ -414,13 +446,16 @@ async fn every_other_route_wants_a_good_token() {
         ("PATCH", "/api/v1/profile"),
         ("POST", "/api/v1/deactivate"),
         ("POST", "/api/v1/invitations"),
+        ("GET", "/api/v1/conversations"),
+        ("POST", "/api/v1/conversations/00112233445566778899aabbccddeeff/messages"),
+        ("POST", "/api/v1/sync"),
     ];
     api.bench.clock.advance_ms(900_000);
     for (method, path) in routes {
         for token in ["", "x", "a.b.c", &alice.field("refresh_token"), &alice.field("access_token")] {
             api.raw(method, path, token, "").await.must_refuse(401, "unauthenticated", "");
         }
-        let basic = Request::builder().method(method).uri(path).header("authorization", "Basic YTpi");
+        let basic = HttpRequest::builder().method(method).uri(path).header("authorization", "Basic YTpi");
         let answer = api.send(basic.body(Body::empty()).unwrap()).await;
         answer.must_refuse(401, "unauthenticated", "Bearer");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
@@ -435,7 +470,7 @@ async fn every_other_route_wants_a_good_token() {
 async fn two_authorizations_are_none() {
     let api = Api::open();
     let token = api.register("alice").await.field("access_token");
-    let request = Request::builder()
+    let request = HttpRequest::builder()
         .uri("/api/v1/devices")
         .header("authorization", format!("Bearer {token}"))
         .header("authorization", format!("Bearer {token}"));
@@ -446,7 +481,7 @@ async fn two_authorizations_are_none() {
 #[tokio::test]
 async fn other_addresses_and_methods_are_errors_of_the_same_shape() {
     let api = Api::open();
-    for path in ["/", "/api", "/api/v1", "/api/v1/nothing", "/api/v2/register", "/health/x"] {
+    for path in ["/", "/api/x", "/api/v1", "/api/v1/nothing", "/api/v2/register", "/health/x"] {
         api.get(path, "").await.must_refuse(404, "not_found", "nothing at this address");
     }
     for path in ["/api/v1/register", "/api/v1/devices/1"] {
@@ -488,9 +523,9 @@ async fn one_reads_and_changes_ones_own_profile() {
     assert_eq!(changed.must_be(200).json(), expected);
     assert_eq!(patch(json!({"name": null, "bio": "two\nlines"})).await.must_be(200).json(), expected);
     for (body, part) in [
-        (json!({"name": ""}), "name has 0 characters"),
-        (json!({"avatar": "x".repeat(257)}), "avatar has 257 bytes, at most 256"),
-        (json!({"bio": "x".repeat(1_025)}), "bio has 1025 bytes, at most 1024"),
+        (json!({"name": ""}), "name: has 0 characters"),
+        (json!({"avatar": "x".repeat(257)}), "avatar: has 257 bytes, at most 256"),
+        (json!({"bio": "x".repeat(1_025)}), "bio: has 1025 bytes, at most 1024"),
         (json!({"bio": 7}), "bio"),
         (json!({"handle": "other"}), "unknown field `handle`"),
         (json!({"admin": true}), "unknown field `admin`"),
@@ -519,7 +554,7 @@ async fn a_device_says_what_it_is() {
         answer.must_refuse(
             400,
             "bad_value",
-            "device_kind is none of phone, tablet, desktop, web, terminal, bot",
+            "device_kind: is none of phone, tablet, desktop, web, terminal, bot",
         );
     }
 }

@@ -31,10 +31,11 @@ use tower::ServiceExt as _;
 use crate::accounts::{AccountService, network};
 use crate::edge::ws::accept_key;
 use crate::edge::{CameBy, Edge};
-use crate::http::ClientAddress;
 use crate::http::origin::may_connect;
+use crate::http::{ClientAddress, HttpState};
 use crate::metrics::Metrics;
 use crate::wiring::live::Network;
+use crate::wiring::messaging::Inside;
 use crate::wiring::tls::Tls;
 
 /// The version of WebSocket that is spoken: RFC 6455's.
@@ -84,9 +85,14 @@ pub(super) fn routes(
     stopping: CancellationToken,
 ) -> Router {
     let ready = move || !stopping.is_cancelled();
+    let state = HttpState {
+        accounts,
+        messaging: Arc::new(Inside(edge.clone())),
+        waiting: Arc::default(),
+        ready: Arc::new(ready),
+    };
     let upgrading = Upgrading { edge, network, metrics: metrics.clone() };
     let sockets = Router::new().route("/ws", get(upgrade)).with_state(upgrading);
-    let state = crate::http::HttpState { accounts, ready: Arc::new(ready) };
     crate::http::router(state).merge(sockets).layer(from_fn_with_state(metrics, count))
 }
 

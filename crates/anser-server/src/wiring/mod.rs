@@ -5,6 +5,7 @@ mod admin;
 mod home;
 mod listener;
 mod live;
+mod messaging;
 mod people;
 mod tls;
 

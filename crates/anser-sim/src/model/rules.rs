@@ -70,6 +70,8 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
             let unseen = message.reply_to.is_some() && !plain.may_see(command.cid, actor, replied);
             let no_reply = (unseen, Refusal::NothingToReplyTo(replied));
             match conversation {
+                // The system speaks in every group.
+                Some(_) if is_group && actor == AccountId(1) => vec![to_all, no_reply],
                 Some(_) if is(ConversationKind::Channel) => {
                     vec![stranger, former, below(Role::Admin), no_reply]
                 }

@@ -136,3 +136,21 @@ fn a_session_that_is_closing_takes_no_frame_and_queues_nothing() {
     rig.offer(3, 1);
     assert_eq!(rig.told(), [""; 0]);
 }
+
+#[test]
+fn somebody_inside_asks_at_once_and_is_sent_no_events() {
+    let mut rig = Rig::new();
+    rig.session = Session::admitted(SESSION, VERIFIED);
+    assert_eq!(rig.session.account(), Some(ME));
+    let effects = rig.ask(send_to(8));
+    let [Effect::Command { command, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((command.actor.account, command.actor.profile_version), (ME, VERIFIED.profile_version));
+    rig.offer(4, 1);
+    rig.session.resync(&[], &rig.shell);
+    assert!(rig.told().is_empty());
+    assert!(rig.sync().is_empty());
+    assert!(rig.greet(hello()).is_empty());
+    let told = rig.told();
+    assert!(told.iter().any(|told| told.ends_with(": bad_value")), "{told:?}");
+    assert!(told.iter().any(|told| told.ends_with(": hello_repeated")), "{told:?}");
+}
