@@ -44,6 +44,8 @@ in_pane() { screen "$1" | sed -n 's/^[^│]*│//p'; }
 pane_sees() { in_pane "$1" | grep -qF -- "$2"; }
 wait_pane() { until_true 15 "\"$2\" in $1's messages" pane_sees "$1" "$2"; }
 keys() { local who=$1; shift; tm send-keys -t "$who" "$@"; }
+# A terminal sends Alt as an Escape before the key: what follows at once would be one with it.
+escape() { tm send-keys -t "$1" Escape; sleep 0.2; }
 text() { tm send-keys -t "$1" -l -- "$2"; }
 say() { text "$1" "$2"; keys "$1" Enter; }
 # A click: column and row from 1.
@@ -121,9 +123,9 @@ keys maya Up
 keys maya v
 wait_for maya "What it said before"
 wait_pane maya "first words"
-keys maya Escape
+escape maya
 wait_gone maya "What it said before"
-keys maya Escape
+escape maya
 
 step "recalling"
 keys lin Up
@@ -170,8 +172,8 @@ keys maya v
 wait_for maya "│ 林晓 "
 wait_for maya "Today"
 aligned maya 80 24
-keys maya Escape
-keys maya Escape
+escape maya
+escape maya
 aligned maya 80 24
 
 step "searching in what is loaded"
@@ -182,7 +184,7 @@ wait_for maya "2/2"
 aligned maya 80 24
 keys maya Enter
 keys maya n
-keys maya Escape
+escape maya
 keys maya C-End
 wait_pane maya "pasted two"
 
@@ -231,7 +233,7 @@ aligned lin 160 48
 size lin 80 24
 
 step "a conversation marked as unread, and read again"
-keys lin Escape
+escape lin
 keys lin u
 wait_for lin "●"
 keys lin Enter
@@ -244,14 +246,14 @@ keys lin Up
 keys lin w
 wait_for lin "人已读"
 aligned lin 80 24
-keys lin Escape
+escape lin
 keys lin d
 wait_for lin "只为自己删除"
 keys lin y
 until_true 15 "the message to go" bash -c "! tmux -L $socket capture-pane -p -t lin | sed 's/^[^│]*│//' | grep -q 'only mine'"
 pane_sees maya "only mine to lose" || fail "maya lost what lin deleted for herself"
 open maya "lin" "forwarded"
-keys maya Escape
+escape maya
 keys maya C
 wait_for maya "Clear"
 keys maya y
@@ -287,7 +289,7 @@ step "help and themes"
 keys lin F1
 wait_for lin "写消息时"
 aligned lin 80 24
-keys lin Escape
+escape lin
 keys lin F2
 wait_for lin "主题: light"
 keys lin F2
@@ -299,6 +301,15 @@ step "a conversation with somebody found by handle; an answer"
 open lin "zhou" "七点半"
 say lin "在吗？"
 wait_pane lin "看到了，我改一下"
+
+step "shells complete, and the manual has the keys"
+"$ANSER_BIN" completions bash >"$folder/complete.bash"
+# shellcheck disable=SC2016
+completed=$(bash -c 'source "$1"; COMP_WORDS=(anser ch); COMP_CWORD=1; _anser anser ch anser; echo "${COMPREPLY[*]}"' _ "$folder/complete.bash")
+[ "$completed" = chat ] || fail "bash completes <$completed>"
+"$ANSER_BIN" completions zsh | grep -q '#compdef anser' || fail "there is no completion for zsh"
+"$ANSER_BIN" completions fish | grep -q 'complete -c anser' || fail "there is no completion for fish"
+"$ANSER_BIN" man chat | grep -q 'Ctrl+P' || fail "the manual does not name the keys"
 
 step "the terminal is given back, and the demo leaves nothing"
 keys lin C-q

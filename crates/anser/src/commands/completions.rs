@@ -1,12 +1,12 @@
 //! `anser completions`: what a shell needs to complete this program's words.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use crate::Arguments;
+use crate::commands::connect::write_out;
 
 #[derive(Args)]
 #[command(
@@ -23,7 +23,7 @@ impl Completions {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Arguments::command(), "anser", &mut script);
-        std::io::stdout().lock().write_all(&script)?;
+        write_out(&script)?;
         Ok(ExitCode::SUCCESS)
     }
 }

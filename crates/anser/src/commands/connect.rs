@@ -84,6 +84,15 @@ pub fn say(line: &str) -> io::Result<bool> {
     }
 }
 
+/// Writes output that is no line. Nothing is wrong when nobody reads it to its end.
+pub fn write_out(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// A session that ended says what to do about it.
 pub fn explained(error: ClientError) -> anyhow::Error {
     let ended = matches!(error, ClientError::Session(Failure::Ended(_)));

@@ -1,7 +1,6 @@
 //! `anser man`: the manual pages, made of the commands' own descriptions and of the key table.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::Arguments;
 use crate::chat::key_table;
+use crate::commands::connect::write_out;
 
 /// The command whose page has the keys.
 const WITH_KEYS: &str = "anser-chat";
@@ -43,7 +43,7 @@ impl Man {
                 format!("there is no command {name:?}; there are: {}", known.join(", "))
             })?;
         }
-        std::io::stdout().lock().write_all(&page(found)?)?;
+        write_out(&page(found)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -31,6 +31,7 @@ impl Conversation {
         self.head.role = Role::Unspecified.into();
         self.head.member_count = 0;
         self.head.history_visible = false;
+        self.unread.part();
     }
 
     pub(super) fn move_delivered(&mut self, moved: &v1::DeliveredMoved) {
