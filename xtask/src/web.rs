@@ -48,7 +48,9 @@ fn modified(path: &Path) -> Option<std::time::SystemTime> {
 fn newest(folder: &Path) -> Option<std::time::SystemTime> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .filter(|entry| !matches!(entry.file_name().to_str(), Some("node_modules" | "dist" | "e2e" | "test" | "shots")))
+        .filter(|entry| {
+            !matches!(entry.file_name().to_str(), Some("node_modules" | "dist" | "e2e" | "test" | "shots"))
+        })
         .filter_map(|entry| match entry.path() {
             path if path.is_dir() => newest(&path),
             path => modified(&path),

@@ -54,7 +54,8 @@ pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Option
 
 /// The smallest form that the browser takes.
 fn file(asset: &Asset, headers: &HeaderMap) -> Response {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted =
+        headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let accepts = |coding: &str| {
         accepted.split(',').filter_map(|part| part.split(';').next()).any(|name| name.trim() == coding)
     };
