@@ -12,6 +12,9 @@ export const BIN = process.env.ANSER_BIN ?? join(process.env.CARGO_TARGET_DIR ??
 export const PASSWORD = 'correct horse 9'
 const CHROMIUM = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
 const folders = []
+/** Servers that run: none outlives the tests, however those end. */
+const running = new Set()
+process.on('exit', () => running.forEach(it => it.kill('SIGKILL')))
 const temporary = name => {
   const folder = mkdtempSync(join(tmpdir(), `anser-web-${name}-`))
   folders.push(folder)
@@ -52,6 +55,9 @@ export class Server {
     const rates = ['sign-in', 'look-up', 'request', 'invite', 'refresh', 'password'].flatMap(it => ['--rate', `${it}=1000/1`])
     this.output = ''
     this.process = spawn(BIN, ['serve', '--data', this.folder, '--listen', `${this.host}:${this.port}`, '--registration', this.registration, ...rates], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = this.process
+    running.add(child)
+    child.once('exit', () => running.delete(child))
     for (const stream of [this.process.stdout, this.process.stderr]) stream.on('data', chunk => (this.output += chunk))
     for (let time = 0; time < 200; time++) {
       if (await fetch(`${this.url}/ready`).then(it => it.ok, () => false)) return

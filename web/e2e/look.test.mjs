@@ -1,6 +1,6 @@
 // How it looks: pictures in both themes, languages and sizes, with nothing that overflows; and axe.
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,8 @@ import { close, pause, Server, Somebody } from './lib.mjs'
 const shots = fileURLToPath(new URL('../shots/', import.meta.url))
 mkdirSync(shots, { recursive: true })
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+/** Those that the README shows: ANSER_PICTURES names the folder to put them in. */
+const PICTURES = { 'chat-en-dark-wide': 'web-en', 'chat-zh-light-wide': 'web-zh', 'chat-zh-light-phone': 'web-phone-zh', 'list-en-dark-phone': 'web-phone-en' }
 const servers = []
 after(() => close(...servers))
 
@@ -38,6 +40,7 @@ const serious = async page => {
 async function look(page, name) {
   await pause(250)
   await page.screenshot({ path: `${shots}${name}.png` })
+  if (process.env.ANSER_PICTURES && PICTURES[name]) copyFileSync(`${shots}${name}.png`, `${process.env.ANSER_PICTURES}/${PICTURES[name]}.png`)
   assert.deepEqual(await overflowing(page), [], `${name}: nothing overflows`)
   assert.deepEqual(await serious(page), [], `${name}: axe`)
 }

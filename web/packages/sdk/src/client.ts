@@ -161,7 +161,8 @@ export class Client {
       case 'needToken': return this.fetchToken()
       case 'persist':
         this.unsaved.push(output.change)
-        if (output.change.type === 'outboxPut') return this.flush()
+        // What may no longer be shown is no longer kept, at once.
+        if (output.change.type === 'outboxPut' || output.change.type === 'forget') return this.flush()
         this.saveTimer ??= setTimeout(() => this.flush(), SAVE_INTERVAL_MS)
         return
       case 'load':

@@ -1,7 +1,6 @@
-// Who is typing and who is there: what the server tells and nobody keeps.
+// Who is typing: what the server tells and nobody keeps.
 import type { AccountId, Cid } from '@anser/client'
 import { shallowReactive } from 'vue'
 
-export const presence = shallowReactive(new Map<AccountId, { online: boolean; lastSeenMs: number }>())
 export const typists = shallowReactive(new Map<Cid, readonly AccountId[]>())
 export const typingIn = (cid: Cid): readonly AccountId[] => typists.get(cid) ?? []

@@ -154,9 +154,13 @@ export class Conversation {
   }
 
   /** Takes a newer head: what it changed, or undefined when an older one than known is stale. */
-  takeHead(head: v1.Head, keepFacts: boolean): Applied & { forgotten: Island[] } | undefined {
+  takeHead(head: v1.Head, keepFacts: boolean): Applied & { forgotten: Island[]; hidden: Island[] } | undefined {
     if (head.n < this.own.n) return undefined
     const forgotten: Island[] = []
+    // Hidden on another device, or here and not saved in time.
+    const knew = ({ low, high }: v1.SeqRange): boolean => this.own.hidden.some(it => it.low <= low && high <= it.high)
+    const hidden = head.hidden.filter(it => !knew(it)).map(({ low, high }): Island => [low, high])
+    if (head.clearedSeq > this.own.clearedSeq) hidden.push([0, head.clearedSeq])
     // A tombstone changes only by a recall or an edit of what its owner may see.
     const missed = head.seq > this.own.seq || head.role === Role.ROLE_UNSPECIFIED
     if (missed && head.n > this.sureN) this.doubtWhatIsHeld(forgotten)
@@ -170,7 +174,7 @@ export class Conversation {
     this.own = { ...head }
     this.dropHidden()
     this.needsHead = false
-    return { head: true, facts, forgotten }
+    return { head: true, facts, forgotten, hidden }
   }
 
   /** Takes an event of the stream. One that the head reports already changes at most what is held. */

@@ -541,6 +541,7 @@ export class Session {
     this.acknowledge(conversation)
     this.profiles.saw(head.peer, 1)
     if (head.lastMessage) this.profiles.saw(head.lastMessage.author, head.lastMessage.authorProfileVersion)
+    for (const [low, high] of applied.hidden) this.gone(turn, cid, low, high)
     for (const [low, high] of applied.forgotten) this.persist(turn, { type: 'forget', cid, low, high })
     if (applied.facts.length > 0) {
       this.persistFacts(turn, conversation, applied.facts, applied.facts.map(it => [it.seq, it.seq]))
