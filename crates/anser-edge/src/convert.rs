@@ -93,10 +93,8 @@ fn message_of(message: Option<v1::Message>) -> Result<Message, v1::Error> {
     within("message.kind", message.kind.len(), MESSAGE_KIND_BYTES)?;
     within("message.text", message.text.len(), MESSAGE_TEXT_BYTES)?;
     within("message.body", message.body.len(), MESSAGE_BODY_BYTES)?;
-    if message.kind == "text" {
-        if message.text.is_empty() {
-            return Err(bad("message.text", "a text message is not empty"));
-        }
+    if message.kind == "text" && message.text.is_empty() {
+        return Err(bad("message.text", "a text message is not empty"));
     }
     if let Err(error) = bodies::check(&message.kind, &message.body) {
         let dot = if error.field.is_empty() { "" } else { "." };

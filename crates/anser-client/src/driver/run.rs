@@ -22,6 +22,7 @@ use crate::tokens::{BoxFuture, Tokens};
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the handle asks of the driver.
+#[expect(clippy::large_enum_variant, reason = "it is taken at once: no queue of them grows long")]
 pub(super) enum Call {
     /// Something for the session.
     Do(Intent, oneshot::Sender<Result<Answer, Failure>>),

@@ -21,6 +21,7 @@ pub struct Now {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken at once: no queue of them grows long")]
 pub enum Input {
     /// Connect, and stay connected.
     Start,
