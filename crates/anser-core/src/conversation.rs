@@ -305,7 +305,6 @@ impl Conversation {
             Change::MessageSent(message) => {
                 self.shared.last_message = Some(stored.clone());
                 self.note_mentions(message, seq, fact.author, touched);
-                // The system may say something where it is no member, or no longer one.
                 if fact.change.is_countable()
                     && !planted!(OwnSendsUnread)
                     && let Some(sender) = self.members.get_mut(&fact.author)

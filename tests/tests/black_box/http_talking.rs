@@ -200,6 +200,7 @@ async fn what_is_wrong_is_named_before_anything_happens() {
         (said(json!({"kind": "x-thing", "body": {}})), "base64"),
         (said(json!({"kind": "x-thing", "body": "***"})), "base64"),
         (said(json!({"kind": "two words"})), "kind"),
+        (said(json!({"kind": "vote"})), "kind of one's own"),
         (said(json!({"kind": "text", "text": "x".repeat(16_385)})), "16384"),
         (said(json!({"kind": "text", "text": "x", "mentions": [7]})), "mentions"),
         (said(json!({"kind": "text", "text": "x", "mentions": vec!["7"; 65]})), "64"),

@@ -170,10 +170,12 @@ impl SlotEngine {
             return LookUp::New;
         };
         let sender = command.actor.account;
-        // Who was never a member has had no effect here.
-        let Some(member) = cached.state.members.get(&sender) else { return LookUp::New };
-        if client_id.minted_at() > member.newest_client_time {
-            return LookUp::New;
+        // Who was never a member has had no effect here; but the system speaks where it is none.
+        if sender != AccountId::SYSTEM {
+            let Some(member) = cached.state.members.get(&sender) else { return LookUp::New };
+            if client_id.minted_at() > member.newest_client_time {
+                return LookUp::New;
+            }
         }
         let hash = command.intent.request_hash(&self.config.slot_key);
         if let Some(fact) = cached.done_by(sender, client_id) {

@@ -19,6 +19,15 @@ fn the_system_speaks_in_a_group_that_it_has_left_and_does_nothing_else() {
     assert_eq!(scene.by(OWNER, Intent::Rename("x".into())), Err(Refusal::NoLongerMember));
     assert_eq!(scene.by(OWNER, Intent::AddMembers(vec![STRANGER])), Err(Refusal::NoLongerMember));
     assert_eq!(scene.by(STRANGER, Intent::Send(text("me too"))), Err(Refusal::NotFound));
+    // Found by examples/python/app_server.py: where it is no member, a repetition was said twice.
+    let client_id = scene.mint();
+    let say = || Intent::Send(text("once"));
+    let first = scene.with_id(OWNER, client_id, say()).expect("it may");
+    let again = scene.with_id(OWNER, client_id, say()).expect("it may");
+    assert_eq!((first.seq, first.duplicate), (again.seq, false));
+    assert!(again.duplicate);
+    let other = scene.with_id(OWNER, client_id, Intent::Send(text("something else")));
+    assert_eq!(other, Err(Refusal::ClientIdReused));
     // It may say more than it may read.
     let (cid, account) = (scene.cid, OWNER);
     let page = Query::Page { account, cid, after: None, before: None, changed_after: N(0), limit: 10 };

@@ -22,7 +22,7 @@ const TEXT: &str = "text";
 /// The kind whose body is whatever JSON object its author likes.
 const CUSTOM: &str = "custom";
 /// Names of kinds that others may invent.
-const KIND_PATTERN: &str = "^[!-~]+$";
+const KIND_PATTERN: &str = "^[!-~]*[./:-][!-~]*$";
 /// One part of a media type.
 const MIME_PART: &str = "[A-Za-z0-9!#$&^_.+-]+";
 const ONE_LINE_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
@@ -349,6 +349,11 @@ impl MessageToSend {
         if !fits {
             let right = format!("1 to {MESSAGE_KIND_BYTES} visible characters of ASCII without spaces");
             return Err(bad("kind", right));
+        }
+        let is_named_apart = self.kind.contains(['.', '/', ':', '-']);
+        if !(is_standard(&self.kind) || self.kind == TEXT || is_named_apart) {
+            let right = "a kind of one's own has one of . / : - in its name, so that it is never taken for a standard one";
+            return Err(bad("kind", right.into()));
         }
         if self.text.len() > MESSAGE_TEXT_BYTES {
             let right = format!("at most {MESSAGE_TEXT_BYTES} bytes, not {}", self.text.len());
