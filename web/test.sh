@@ -13,4 +13,4 @@ npm run check
 npm run test
 if [ ! -e apps/client/dist/index.html ]; then npm run build -w apps/client; fi
 node apps/client/scripts/finish.mjs --sizes
-exec node --test --test-reporter=spec --test-timeout=240000 e2e/
+exec node --test --test-reporter=spec --test-timeout=240000 e2e/*.test.mjs
