@@ -121,6 +121,7 @@ test(`${MESSAGES} messages are scrolled without a jump, with few rows in the doc
     await pause(16)
   }
   // Now nobody scrolls: whatever still comes in must not move what is looked at.
+  await pause(700)
   await page.evaluate(() => (window.still = true))
   await pause(800)
   const watched = await page.evaluate(() => window.watch)

@@ -65,6 +65,7 @@ test('reply, forward to oneself, select and copy', async () => {
   await ann.page.keyboard.press('Enter')
   await ann.page.locator('.chat-head b', { hasText: 'Saved messages' }).waitFor()
   await ann.sees('a reply')
+  await ann.page.locator('.bubble', { hasText: 'Forwarded' }).waitFor()
   await ann.open('周屿')
   await ann.bubble('a reply').first().click({ button: 'right' })
   await ann.page.getByRole('menuitem', { name: 'Select' }).click()
@@ -195,6 +196,30 @@ test('groups: made, renamed, roles, mentions with completion, somebody leaves', 
   await bob.page.locator('.note', { hasText: 'Ann Lee 退出了群聊' }).waitFor()
   await page.getByText('You are no longer a member').waitFor()
   calm()
+})
+
+test('a notification tells what comes while nobody looks, and nothing else', async () => {
+  const cat = await Somebody.arrive(server, { settings: { notify: true } })
+  await cat.context.addInitScript(() => {
+    window.notes = []
+    window.Notification = class {
+      static permission = 'granted'
+      static requestPermission = async () => 'granted'
+      constructor(title, { body }) { notes.push(`${title}: ${body}`) }
+    }
+    document.hasFocus = () => !window.away
+  })
+  await cat.page.reload()
+  await cat.register('cat', 'Cat')
+  await ann.talkTo('cat')
+  await ann.say('while you look')
+  await cat.page.locator('.row', { hasText: 'while you look' }).waitFor()
+  await cat.page.evaluate(() => (window.away = true))
+  await ann.say('while you are away')
+  await cat.page.locator('.row', { hasText: 'while you are away' }).waitFor()
+  assert.deepEqual(await cat.page.evaluate(() => window.notes), ['Ann Lee: while you are away'])
+  assert.match(await cat.page.title(), /^\(2\)/)
+  await cat.leave()
 })
 
 test('drafts stay with their conversation, over a reload', async () => {

@@ -184,7 +184,8 @@ fn greet(sources: &Sources, configured: &Configured, server: &Server) -> std::io
         writeln!(out, "\nThe first start. Two invitations, shown this once:")?;
         writeln!(out, "  for the administrator  {admin}")?;
         writeln!(out, "  for everybody else     {general}")?;
-        writeln!(out, "\nCome in from another terminal:")?;
+        writeln!(out, "\nCome in with a browser, or from another terminal:")?;
+        writeln!(out, "  {url}/?invitation={admin}")?;
         writeln!(out, "  anser chat --server {url}{ca} --invitation {admin}")?;
     }
     writeln!(out, "\nCtrl-C stops it.")?;
