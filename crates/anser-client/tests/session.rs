@@ -251,6 +251,40 @@ fn a_gap_in_the_stream_is_fetched() {
 }
 
 #[test]
+fn typing_is_said_now_or_not_at_all() {
+    let mut world = World::new();
+    let typing = || Intent::Query(Query::Typing(v1::Typing { r#in: Some(v1::Target::peer(PEER)) }));
+    let lost = world.ask(typing());
+    world.pass_ms(3_000);
+    assert_eq!(world.answers[&lost], Err(Failure::TimedOut), "without a connection it is soon of no use");
+    world.start();
+    world.quiesce();
+    let said = world.ask(typing());
+    world.quiesce();
+    assert_eq!(world.answers[&said], Ok(Answer::Done));
+    let busy = v1::Error::new(ErrorCode::Overloaded, "later").after_ms(500);
+    world.server.refusals.push_back(busy.clone());
+    let refused = world.ask(typing());
+    world.quiesce();
+    assert_eq!(world.answers[&refused], Err(Failure::Refused(busy)), "it is not asked again");
+}
+
+#[test]
+fn that_somebody_types_is_told_and_kept_nowhere() {
+    let mut world = World::new();
+    world.start();
+    world.quiesce();
+    let is_typing = v1::IsTyping { cid: anser_proto::wire::cid_bytes(cid(PEER)), account: PEER.get() };
+    let what = Some(v1::ephemeral::What::Typing(is_typing));
+    world.server.out.push_back(fake::frame(Frame::Ephemeral(v1::Ephemeral { what })));
+    world.server.out.push_back(fake::frame(Frame::Ephemeral(v1::Ephemeral { what: None })));
+    let before = (world.session.cursor().clone(), world.updates.len());
+    while world.down() {}
+    assert_eq!(world.updates[before.1..], [Update::Typing { cid: cid(PEER), account: PEER }]);
+    assert_eq!((world.session.cursor(), world.session.conversations().len()), (&before.0, 0));
+}
+
+#[test]
 fn silence_ends_a_connection_and_a_heartbeat_keeps_one() {
     let mut world = World::new();
     world.start();

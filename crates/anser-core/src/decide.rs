@@ -39,10 +39,7 @@ pub fn decide(
             if conversation.shared.kind.is_none() {
                 changes.push(created_by_first_message(command)?);
             } else if !speaks_for_the_installation(conversation, actor) {
-                let member = require_member(conversation, actor)?;
-                if conversation.shared.kind == Some(ConversationKind::Channel) && member.role < Role::Admin {
-                    return Err(Refusal::NotAllowed("admins and the owner write in a channel"));
-                }
+                require_writer(conversation, actor)?;
             }
             check_mentions(conversation, message)?;
             if let Some(seq) = message.reply_to.filter(|&seq| !may_see(conversation, actor, seq)) {
@@ -359,6 +356,15 @@ pub fn require_member(conversation: &Conversation, account: AccountId) -> Result
 /// channels whoever is there.
 fn speaks_for_the_installation(conversation: &Conversation, account: AccountId) -> bool {
     account == AccountId::SYSTEM && is_group(conversation)
+}
+
+/// A present member who may say something.
+pub fn require_writer(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {
+    let member = require_member(conversation, account)?;
+    if conversation.shared.kind == Some(ConversationKind::Channel) && member.role < Role::Admin {
+        return Err(Refusal::NotAllowed("admins and the owner write in a channel"));
+    }
+    Ok(member)
 }
 
 fn require_group(conversation: &Conversation, account: AccountId) -> Result<&Member, Refusal> {

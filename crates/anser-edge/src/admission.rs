@@ -5,6 +5,7 @@
 //! known too late: a queue that fills five times as fast as it empties is a second long before it shows.
 
 use crate::convert::Wanted;
+use anser_core::engine::Query;
 use anser_model::Intent;
 use anser_proto::v1::client_frame::Request;
 
@@ -34,6 +35,7 @@ impl Class {
     /// Of a request that was understood.
     pub fn of(wanted: &Wanted) -> Class {
         match wanted {
+            Wanted::Query(_, Query::Typing { .. }) => Class::Ephemeral,
             Wanted::Query(..) => Class::History,
             // A register, such as a read mark: whoever repeats it adds nothing.
             Wanted::Command(command) if command.client_id.is_none() => Class::Keep,
@@ -63,6 +65,7 @@ pub fn weight(wanted: &Wanted) -> u32 {
             }
             _ => 1,
         },
+        Wanted::Query(_, Query::Typing { .. }) => 1,
         Wanted::Query(..) | Wanted::Other(Request::GetProfiles(_)) => 4,
         // Without names it is for everything that one has.
         Wanted::Other(Request::GetConversations(asked)) if asked.cids.is_empty() => 20,

@@ -4,7 +4,7 @@ mod registers;
 mod settings;
 
 use anser_core::conversation::Head;
-use anser_core::engine::{Accepted, Answer, Query};
+use anser_core::engine::{Accepted, Answer, Query, Typing};
 use anser_core::storage::StoredFact;
 use anser_model::limits::{
     MEMBERS_PER_COMMAND, MENTIONS_PER_MESSAGE, MESSAGE_BODY_BYTES, MESSAGE_KIND_BYTES, MESSAGE_TEXT_BYTES,
@@ -225,6 +225,10 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
             let (cid, _) = target(account, "in", marks.r#in)?;
             Ok(Wanted::Query(cid, Query::Marks { account, cid }))
         }
+        Request::Typing(typing) => {
+            let (cid, _) = target(account, "in", typing.r#in)?;
+            Ok(Wanted::Query(cid, Query::Typing { account, cid }))
+        }
         Request::GetPage(page) => page_of(account, page),
         Request::GetMembers(members) => {
             let cid = cid_of("cid", &members.cid)?;
@@ -348,6 +352,13 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
         author_profile_version: fact.author_profile_version,
         change: Some(change),
     })
+}
+
+/// That somebody types, as the others are told.
+pub fn typing(typing: &Typing) -> v1::ServerFrame {
+    let is_typing = v1::IsTyping { cid: wire::cid_bytes(typing.cid), account: typing.account.0 };
+    let ephemeral = v1::Ephemeral { what: Some(v1::ephemeral::What::Typing(is_typing)) };
+    v1::ServerFrame { frame: Some(v1::server_frame::Frame::Ephemeral(ephemeral)) }
 }
 
 /// A message with what became of it since it was sent.
@@ -475,6 +486,7 @@ pub fn result(answer: &Answer) -> v1::response::Result {
         Answer::Heads { heads, .. } => {
             Wire::ConversationList(v1::ConversationList { heads: heads.iter().map(head).collect() })
         }
+        Answer::Done => Wire::Done(v1::Done {}),
         Answer::Home(_) => Wire::Error(v1::Error::new(ErrorCode::Internal, "a home is not for clients")),
     }
 }

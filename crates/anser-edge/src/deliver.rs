@@ -1,6 +1,6 @@
 //! A durable fact, to the sessions of an edge that it is for: encoded once for each form in use.
 
-use anser_core::engine::{Event, ReplyTo, Void};
+use anser_core::engine::{Event, ReplyTo, Typing, Void};
 use anser_core::fanout::EdgeId;
 use anser_model::{AccountId, Change};
 use anser_proto::Encoding;
@@ -37,6 +37,20 @@ pub fn deliver(event: &Event, accounts: &[AccountId], shell: &dyn Shell, table: 
             if let Some(bytes) = form {
                 session.offer_event(slot, n, bytes, shell);
             }
+        });
+    }
+}
+
+/// Tells sessions of these accounts that somebody types, as far as they can take it now.
+pub fn pass_on(typing: &Typing, accounts: &[AccountId], shell: &dyn Shell, table: &mut impl Table) {
+    let frame = convert::typing(typing);
+    let mut forms: [Option<Bytes>; 2] = [None, None];
+    for &account in accounts {
+        table.each_of(account, None, &mut |session| {
+            let encoding = session.encoding();
+            let form = &mut forms[usize::from(encoding == Encoding::Json)];
+            let bytes = form.get_or_insert_with(|| shell.frame(&frame, encoding));
+            session.offer_ephemeral(bytes, shell);
         });
     }
 }

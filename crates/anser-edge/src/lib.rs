@@ -8,7 +8,7 @@
 //! - [`exchange`]: what goes in, what comes out
 //! - [`shell`]: what the machine takes from around it at once
 //! - [`admission`], [`quota`]: whether there is time for a request, and whether one may ask so much
-//! - [`deliver`]: a durable fact, to the sessions that it is for
+//! - [`deliver`]: a durable fact, or something that passes, to the sessions that it is for
 //! - [`convert`]: wire types end here
 
 pub mod admission;
@@ -19,7 +19,7 @@ pub mod quota;
 pub mod session;
 pub mod shell;
 
-pub use deliver::{Table, deliver, resync};
+pub use deliver::{Table, deliver, pass_on, resync};
 pub use exchange::{Asked, Effect, Grant, Input, Question, Verified};
 pub use session::Session;
 pub use shell::{Framing, Shell, Terms};

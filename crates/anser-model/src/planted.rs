@@ -137,6 +137,8 @@ mod switch {
         UnreadMarkStays = "unread-mark-stays",
         /// Plain members of a channel are told how far the others have read.
         ChannelTellsMarks = "channel-tells-marks",
+        /// Former members are told who types.
+        TypingToFormer = "typing-to-former",
         /// Nobody's membership ends with the conversation.
         DissolvedStays = "dissolved-stays",
     }

@@ -251,6 +251,7 @@ fn about(cid: &Bytes, client: &Client, somebody: u64) -> Vec<Request> {
         }),
         Request::ClearHistory(v1::ClearHistory { r#in: by_cid(&cid), seq: 1_000_000, timeline }),
         Request::GetMarks(v1::GetMarks { r#in: by_cid(&cid) }),
+        Request::Typing(v1::Typing { r#in: by_cid(&cid) }),
         Request::GetPage(v1::GetPage { r#in: by_cid(&cid), limit: 10, ..v1::GetPage::default() }),
         Request::GetPage(v1::GetPage {
             r#in: by_cid(&cid),

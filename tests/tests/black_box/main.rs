@@ -24,3 +24,4 @@ mod slow_reader;
 mod sync;
 mod talking;
 mod tls;
+mod typing;

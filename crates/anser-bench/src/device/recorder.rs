@@ -333,6 +333,7 @@ impl Observer for Recorder {
             Update::Reminted { .. }
             | Update::Conversation(_)
             | Update::Profiles(_)
+            | Update::Typing { .. }
             | Update::NotSaved(_)
             | Update::Missed(_) => {}
         }

@@ -73,6 +73,7 @@ pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<
         Request::GetPage(v1::GetPage { r#in: Some(at(&cid())), limit: 200, ..v1::GetPage::default() }),
         Request::GetMembers(v1::GetMembers { cid: cid() }),
         Request::GetMarks(v1::GetMarks { r#in: Some(at(&cid())) }),
+        Request::Typing(v1::Typing { r#in: Some(at(&cid())) }),
         Request::GetProfiles(v1::GetProfiles { accounts: vec![third] }),
         Request::GetConversations(v1::GetConversations { cids: vec![cid()] }),
     ]
@@ -105,6 +106,7 @@ pub fn name(request: &Request) -> &'static str {
         Request::GetPage(_) => "get_page",
         Request::GetMembers(_) => "get_members",
         Request::GetMarks(_) => "get_marks",
+        Request::Typing(_) => "typing",
         Request::GetProfiles(_) => "get_profiles",
         Request::GetConversations(_) => "get_conversations",
     }
@@ -125,6 +127,7 @@ pub fn in_group(request: &Request, actor: Actor) -> Expected {
         Request::Hello(_) => refused(ErrorCode::HelloRepeated),
         Request::Ping(_) | Request::Sync(_) | Request::GetProfiles(_) => Expected::Own,
         Request::CreateGroup(_) => Expected::Accepted,
+        Request::Typing(_) => by_role(Expected::Own, Expected::Own),
         Request::Send(_) | Request::Leave(_) => by_role(Expected::Accepted, Expected::Accepted),
         Request::ReadUpTo(_) => match actor {
             // To a former member the conversation ends with its removal.

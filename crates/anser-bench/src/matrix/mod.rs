@@ -143,6 +143,7 @@ fn cell(
     let request = requests.swap_remove(row);
     let what = format!("{actor:?} asks {}", frames::name(&request));
     let expected = frames::in_group(&request, actor);
+    let is_typing = matches!(request, Request::Typing(_));
     let answer = line.ask(request)?;
     judge(&what, scene, &expected, &answer, tally);
     if actor.is_outside() {
@@ -165,6 +166,10 @@ fn cell(
         let heard = players.line(listener).hears()?;
         for word in listener.leaks_in(&heard) {
             tally.leaks.push(format!("{what}: {listener:?} hears {word:?}"));
+        }
+        let is_told = is_typing && heard.windows(scene.group.len()).any(|bytes| bytes == &scene.group[..]);
+        if is_told && !listener.is_present() {
+            tally.leaks.push(format!("{what}: {listener:?} hears of it"));
         }
     }
     Ok(rows)

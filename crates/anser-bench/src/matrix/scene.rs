@@ -34,6 +34,11 @@ impl Actor {
     pub fn is_outside(self) -> bool {
         matches!(self, Actor::Stranger | Actor::Administrator)
     }
+
+    /// Whether it is a member of the group.
+    pub fn is_present(self) -> bool {
+        !self.is_outside() && self != Actor::Former
+    }
 }
 
 /// Words that are said in the group before the former member went.

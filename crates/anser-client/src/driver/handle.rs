@@ -265,6 +265,17 @@ impl Client {
         }
     }
 
+    /// Tells the others of a conversation that one is typing. They are told again when it is said again: every 4
+    /// seconds, while it goes on. An error where there is no time for it, or no connection for a while, is of no
+    /// consequence.
+    pub async fn typing(&self, target: Target) -> Result<(), ClientError> {
+        let typing = v1::Typing { r#in: Some(target) };
+        match self.ask(Intent::Query(Query::Typing(typing))).await? {
+            Answer::Done => Ok(()),
+            _ => Err(ClientError::WrongAnswer),
+        }
+    }
+
     /// Any command.
     pub async fn command(&self, command: Command) -> Result<v1::Accepted, ClientError> {
         accepted(self.ask(Intent::Command(command)).await?)

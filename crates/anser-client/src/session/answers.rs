@@ -230,6 +230,12 @@ impl Session {
 
     fn query_refused(&mut self, turn: &mut Turn, mut asking: Asking, error: v1::Error) {
         match error.retry() {
+            // By the time that it could be asked again nobody would miss it.
+            Retry::SameId if matches!(asking.query, Query::Typing(_)) => {
+                if let Asker::Application(ticket) = asking.asker {
+                    turn.answer(Some(ticket), Err(Failure::Refused(error)));
+                }
+            }
             Retry::SameId => {
                 asking.not_before_ms = self.retry_at_ms(turn, &error, asking.refusals);
                 asking.refusals = asking.refusals.saturating_add(1);
@@ -289,6 +295,7 @@ fn answer_of(query: &Query, result: Option<Answered>) -> Result<Answer, v1::Erro
         (Query::Conversations(_), Some(Answered::ConversationList(list))) => Ok(Answer::Conversations(list)),
         (Query::Versions(_), Some(Answered::VersionList(list))) => Ok(Answer::Versions(list)),
         (Query::Marks(_), Some(Answered::MarkList(list))) => Ok(Answer::Marks(list)),
+        (Query::Typing(_), Some(Answered::Done(_))) => Ok(Answer::Done),
         (
             Query::MarkUnread(_) | Query::Hide(_) | Query::ClearHistory(_),
             Some(Answered::Accepted(accepted)),

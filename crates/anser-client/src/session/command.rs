@@ -58,6 +58,8 @@ pub enum Query {
     Hide(v1::Hide),
     /// Clear a conversation for oneself. Answered with `Accepted`.
     ClearHistory(v1::ClearHistory),
+    /// Say that one is typing. Answered with `Done`; of no use any more after a few seconds, and then given up.
+    Typing(v1::Typing),
 }
 
 /// What the session can be asked.
@@ -193,6 +195,7 @@ impl Query {
             Query::MarkUnread(it) => Request::MarkUnread(it),
             Query::Hide(it) => Request::Hide(it),
             Query::ClearHistory(it) => Request::ClearHistory(it),
+            Query::Typing(it) => Request::Typing(it),
         }
     }
 

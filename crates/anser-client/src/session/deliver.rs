@@ -1,7 +1,7 @@
 //! What the server sends of its own accord: events, heads, and notices about the connection.
 
 use anser_model::{AccountId, N};
-use anser_proto::v1::{self, event::Change, server_frame::Frame};
+use anser_proto::v1::{self, ephemeral::What, event::Change, server_frame::Frame};
 use anser_proto::wire;
 
 use crate::session::command::Query;
@@ -25,7 +25,19 @@ impl Session {
                 self.end(turn, Ended::Kicked { code, message });
             }
             Some(Frame::Draining(draining)) => self.link.draining_ms = Some(draining.reconnect_after_ms),
+            Some(Frame::Ephemeral(ephemeral)) => self.passing(turn, ephemeral),
             // A push of a newer server, which this version can do without.
+            None => {}
+        }
+    }
+
+    fn passing(&mut self, turn: &mut Turn, ephemeral: v1::Ephemeral) {
+        match ephemeral.what {
+            Some(What::Typing(it)) => {
+                let Ok(cid) = wire::cid(&it.cid) else { return };
+                turn.tell(Update::Typing { cid, account: AccountId(it.account) });
+            }
+            // Of a newer server.
             None => {}
         }
     }

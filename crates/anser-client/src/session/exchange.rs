@@ -91,7 +91,7 @@ pub enum Answer {
     Conversations(v1::ConversationList),
     /// What a message said before.
     Versions(v1::VersionList),
-    /// What needs no server is done.
+    /// It is done, and there is nothing to say of it.
     Done,
 }
 
@@ -182,6 +182,13 @@ pub enum Update {
     Head(Box<v1::Head>),
     /// The conversation's head or held facts are not what they were.
     Conversation(ConversationId),
+    /// Somebody is typing. Kept nowhere: to be shown for a few seconds.
+    Typing {
+        /// Where.
+        cid: ConversationId,
+        /// Who.
+        account: AccountId,
+    },
     /// No slot owes anything any more: everything known is current.
     Synced,
     /// Another history began (a restore): everything that was known of conversations is gone.

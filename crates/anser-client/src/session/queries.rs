@@ -11,6 +11,8 @@ use crate::session::exchange::Failure;
 const QUERIES_WAITING: usize = 256;
 /// How long a question is tried, connection or not.
 const QUERY_PATIENCE_MS: u64 = 30_000;
+/// The same for what is of use only now.
+const PASSING_PATIENCE_MS: u64 = 3_000;
 
 /// Who wants to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +64,9 @@ impl Queries {
     pub fn ask(&mut self, asker: Asker, query: Query, now_ms: u64) {
         // Nobody would ask again for what the session itself must know.
         let deadline_ms = match asker {
+            Asker::Application(_) if matches!(query, Query::Typing(_)) => {
+                now_ms.saturating_add(PASSING_PATIENCE_MS)
+            }
             Asker::Application(_) => now_ms.saturating_add(QUERY_PATIENCE_MS),
             _ => u64::MAX,
         };

@@ -281,6 +281,9 @@ impl Server {
                 let heads = PEERS.into_iter().filter(asked_for).map(|peer| self.head(peer)).collect();
                 Answered::ConversationList(v1::ConversationList { heads })
             }
+            Request::Typing(_) => {
+                self.refusals.pop_front().map_or(Answered::Done(v1::Done {}), Answered::Error)
+            }
             other => panic!("the tests do not use {other:?}"),
         };
         self.out.push_back(v1::ServerFrame::response(frame.id, answer));

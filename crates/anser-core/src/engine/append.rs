@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anser_model::change::CommandKey;
 use anser_model::{AccountId, Actor, Change, ConversationFact, ConversationId, N, Ordinal, Refusal, planted};
 
-use super::messages::{Answer, Effect, Event, Released, ReplyTo, Void};
+use super::messages::{Answer, Effect, Event, Released, ReplyTo, Typing, Void};
 use super::{FACTS_PER_RECORD, NO_SPACE_BACKOFF_MS, Phase, RECORD_SOFT_BYTES, RECORDS_IN_FLIGHT, SlotEngine};
 use crate::ports::log::AppendError;
 use crate::record::{Record, RecordHeader};
@@ -52,6 +52,13 @@ impl Pipeline {
         }
     }
 
+    /// The others are told that somebody types once it is durable who they are.
+    pub(super) fn hold_typing(&mut self, typing: Typing) {
+        if !typing.audience.is_empty() {
+            self.hold(typing.n, Released::Typing(typing));
+        }
+    }
+
     /// Nothing is under way, and nothing waits to be told.
     pub(super) fn is_settled(&self) -> bool {
         self.is_idle() && self.held.is_empty()
@@ -63,7 +70,7 @@ impl Pipeline {
             Released::Answer { reply, .. } => {
                 Some(Released::Answer { reply, answer: Err(Refusal::UnknownOutcome) })
             }
-            Released::Event(_) | Released::Void(_) => None,
+            Released::Event(_) | Released::Void(_) | Released::Typing(_) => None,
         });
         let answers: Vec<Released> = answers.collect();
         if !answers.is_empty() {

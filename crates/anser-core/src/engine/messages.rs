@@ -196,6 +196,13 @@ pub enum Query {
         /// Of which conversation.
         cid: ConversationId,
     },
+    /// Somebody types: the others are told, and nothing is kept.
+    Typing {
+        /// Who.
+        account: AccountId,
+        /// In which conversation.
+        cid: ConversationId,
+    },
     /// What changed for an account in this slot after an n.
     Changes {
         /// Whose conversations.
@@ -309,6 +316,23 @@ pub enum Released {
     /// Facts that these accounts hold are void, and they are told of nothing else there: whoever of them is
     /// here syncs the slot.
     Void(Void),
+    /// Somebody types. No fact: whoever is not here now never hears of it.
+    Typing(Typing),
+}
+
+/// Somebody types, on its way to those who are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typing {
+    /// Who.
+    pub account: AccountId,
+    /// In which conversation.
+    pub cid: ConversationId,
+    /// The others who are members.
+    pub audience: Arc<[AccountId]>,
+    /// Which slot.
+    pub slot: Slot,
+    /// As of which n they are members.
+    pub n: N,
 }
 
 /// Who must sync a slot, since a fact made void what they hold.
@@ -355,6 +379,8 @@ pub enum Answer {
     },
     /// What a home keeps.
     Home(HomeView),
+    /// There is nothing to say of it.
+    Done,
 }
 
 /// A command took effect.
@@ -497,6 +523,7 @@ impl Work {
                 | Query::Members { cid, .. }
                 | Query::Versions { cid, .. }
                 | Query::Marks { cid, .. }
+                | Query::Typing { cid, .. }
                 | Query::Head { cid, .. }
                 | Query::Home { cid },
             ) => Some(*cid),

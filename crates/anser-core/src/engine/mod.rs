@@ -34,7 +34,7 @@ use self::flush::Flushing;
 use self::messages::Work;
 pub use self::messages::{
     Accepted, Answer, AskId, Effect, Event, Fetch, FetchId, Fetched, HomeView, Input, Marks, MemberMark,
-    Members, Now, Page, Query, Released, ReplyTo, Start, Versions, Void,
+    Members, Now, Page, Query, Released, ReplyTo, Start, Typing, Versions, Void,
 };
 use crate::storage::StoredFact;
 

@@ -9,12 +9,12 @@ use anser_model::{AccountId, ConversationId, ConversationKind, N, Refusal, Role,
 
 use super::commands::{Attempt, Need};
 use super::messages::{
-    Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo, Versions,
-    Wanted, Work,
+    Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo, Typing,
+    Versions, Wanted, Work,
 };
 use super::{FetchFor, SlotEngine};
 use crate::conversation::{Conversation, Head};
-use crate::decide::require_member;
+use crate::decide::{require_member, require_writer};
 use crate::ports::StoreError;
 use crate::ports::history::HistoryRange;
 use crate::ports::index::{ConversationRow, MemberRow};
@@ -106,6 +106,14 @@ impl SlotEngine {
             }
             Query::Marks { account, .. } => marks(&cached.state, *account)
                 .map(|marks| Answer::Marks(Marks { cid, marks, slot: self.config.slot, n: self.newest })),
+            Query::Typing { account, .. } => {
+                let audience = typing_audience(&cached.state, *account);
+                audience.map(|audience| {
+                    let (account, slot, n) = (*account, self.config.slot, self.newest);
+                    self.pipeline.hold_typing(Typing { account, cid, audience, slot, n });
+                    Answer::Done
+                })
+            }
             Query::Head { account, .. } => match cached.state.head_for(*account) {
                 Some(head) => Ok(Answer::Heads { slot: self.config.slot, n: self.newest, heads: vec![head] }),
                 None => Err(Refusal::NotFound),
@@ -304,6 +312,16 @@ fn marks(conversation: &Conversation, account: AccountId) -> Result<Vec<MemberMa
         MemberMark { account, seq: member.mark, joined: member.joined_seq }
     };
     Ok(conversation.roster().iter().map(mark).collect())
+}
+
+/// Who is told that somebody types, if it may write there.
+fn typing_audience(conversation: &Conversation, account: AccountId) -> Result<Arc<[AccountId]>, Refusal> {
+    require_writer(conversation, account)?;
+    let others = |&other: &AccountId| other != account;
+    if planted!(TypingToFormer) {
+        return Ok(conversation.members.keys().copied().filter(others).collect());
+    }
+    Ok(conversation.roster().iter().copied().filter(others).collect())
 }
 
 #[cfg(test)]

@@ -157,6 +157,22 @@ pub(super) fn check_marks(
         (Some(false), Err(Refusal::NotAllowed(_))) | (None, Err(Refusal::NoLongerMember)) => {}
         (may, answer) => panic!("{account} may be told {may:?}, and is told {answer:?}"),
     }
+    play.world.typings.clear();
+    let caller = play.world.query(slot, Query::Typing { account, cid });
+    play.world.settle();
+    let answer = play.world.answers.remove(&caller).expect("it is answered");
+    let told = std::mem::take(&mut play.world.typings);
+    let others: Vec<AccountId> = roles.keys().copied().filter(|&other| other != account).collect();
+    match (may, answer, &told[..]) {
+        // Whoever is alone is told nothing.
+        (Some(true), Ok(Answer::Done), []) => assert_eq!(others, []),
+        (Some(true), Ok(Answer::Done), [typing]) => {
+            assert_eq!((typing.account, typing.cid, &typing.audience[..]), (account, cid, &others[..]));
+            assert!(!others.is_empty());
+        }
+        (Some(false), Err(Refusal::NotAllowed(_)), []) | (None, Err(Refusal::NoLongerMember), []) => {}
+        (may, answer, told) => panic!("{account} may write {may:?}: {answer:?}, and {told:?} are told"),
+    }
 }
 
 const CALM: Roughness = Roughness { append_unknown: 0, append_no_space: 0, store_unavailable: 0 };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anser_core::engine::{
     Answer, Effect, EngineConfig, Event, Fetch, Fetched, Input, Now, Query, Released, ReplyTo, SlotEngine,
-    Start,
+    Start, Typing,
 };
 use anser_core::ports::StoreError;
 use anser_core::ports::history::{FactRow, HistoryBatch, KeyRow};
@@ -159,6 +159,7 @@ pub struct World {
     inputs: HashMap<Slot, VecDeque<Input>>,
     pub answers: HashMap<u64, Result<Answer, Refusal>>,
     pub events: Vec<Event>,
+    pub typings: Vec<Typing>,
     next_caller: u64,
     nonce: u64,
     pub crashes: u64,
@@ -178,6 +179,7 @@ impl World {
             inputs: HashMap::new(),
             answers: HashMap::new(),
             events: Vec::new(),
+            typings: Vec::new(),
             next_caller: 0,
             nonce: 0,
             crashes: 0,
@@ -341,6 +343,7 @@ impl World {
         match released {
             Released::Event(event) => self.events.push(event),
             Released::Void(_) => {}
+            Released::Typing(typing) => self.typings.push(typing),
             Released::Answer { reply: ReplyTo::Caller(caller), answer } => {
                 assert!(self.answers.insert(caller, answer).is_none(), "answered once");
             }

@@ -31,7 +31,7 @@ use crate::quota::Bucket;
 use crate::{Asked, Effect, Framing, Grant, Input, Shell, Verified, convert};
 
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
-pub use queue::{QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
+pub use queue::{QUEUE_BYTES_EPHEMERAL, QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
 pub use requests::{PUT_OFF_MS, RECONNECT_AFTER_MS};
 
 /// One connection of a client: see the module. Between frames it owns nothing but who is on it.
@@ -173,6 +173,14 @@ impl Session {
         }
         let fate = attached.kept.as_mut().map_or(Fate::Flows, |kept| kept.offer(slot, n, bytes));
         if fate == Fate::Flows {
+            self.push(bytes.clone(), framing);
+        }
+    }
+
+    /// Offers what is of use only now: sent if the session is owed nothing and reads, else dropped without a word.
+    pub fn offer_ephemeral(&mut self, bytes: &Bytes, framing: &dyn Framing) {
+        let hears = self.attached.as_ref().is_some_and(|it| !it.send_only && it.kept.is_none());
+        if hears && self.queue.bytes() + bytes.len() <= QUEUE_BYTES_EPHEMERAL {
             self.push(bytes.clone(), framing);
         }
     }

@@ -6,6 +6,8 @@ use bytes::{Buf, Bytes};
 
 /// Bytes that may wait for a slow reader before it is told to resync.
 pub const QUEUE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that may wait while something is still sent that is of use only now.
+pub const QUEUE_BYTES_EPHEMERAL: usize = QUEUE_BYTES_MAX / 8;
 /// Bytes that may wait at all: answers are not dropped, so a session beyond this is closed.
 pub const QUEUE_BYTES_FATAL: usize = 4 * QUEUE_BYTES_MAX;
 

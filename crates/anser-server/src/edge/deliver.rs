@@ -7,7 +7,7 @@ use super::EdgeShared;
 use super::connection::Connection;
 use super::sessions::Table;
 use crate::node::{Batch, EdgeInbox, ToEdge};
-use anser_edge::{Input, Session, deliver, resync};
+use anser_edge::{Input, Session, deliver, pass_on, resync};
 use anser_model::{AccountId, UnixMillis};
 
 /// Batches that are delivered before anything is written.
@@ -54,6 +54,7 @@ impl EdgeShared {
             }
             ToEdge::Event { event, accounts } => deliver(&event, &accounts, &**self, here),
             ToEdge::Void(void) => resync(&void, &**self, here),
+            ToEdge::Typing { typing, accounts } => pass_on(&typing, &accounts, &**self, here),
         }
     }
 }

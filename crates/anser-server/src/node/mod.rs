@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use anser_core::engine::{Answer, Event, Query, ReplyTo, Void};
+use anser_core::engine::{Answer, Event, Query, ReplyTo, Typing, Void};
 use anser_core::fanout::{EdgeId, Routing};
 use anser_core::ports::clock::Clock;
 use anser_core::ports::history::History;
@@ -82,6 +82,13 @@ pub enum ToEdge {
     },
     /// Sessions of these accounts must sync the slot.
     Void(Void),
+    /// Somebody types, for sessions of these accounts.
+    Typing {
+        /// Who, and where.
+        typing: Typing,
+        /// Who of the audience is on this edge.
+        accounts: Arc<[AccountId]>,
+    },
     /// A durable fact, for sessions of these accounts.
     Event {
         /// The fact.
@@ -108,7 +115,7 @@ impl ToEdge {
         match self {
             ToEdge::Answer { .. } => 1,
             ToEdge::Void(void) => void.accounts.len() as u64,
-            ToEdge::Event { accounts, .. } => accounts.len() as u64,
+            ToEdge::Event { accounts, .. } | ToEdge::Typing { accounts, .. } => accounts.len() as u64,
         }
     }
 }

@@ -435,6 +435,14 @@ impl Worker {
                     self.outgoing.entry(edge).or_default().push(event);
                 }
             }
+            Released::Typing(typing) => {
+                let routing =
+                    self.links.edges.routing.read().expect("nothing panics while it holds the routing");
+                for (edge, accounts) in routing.plan(&typing.audience) {
+                    let typing = ToEdge::Typing { typing: typing.clone(), accounts };
+                    self.outgoing.entry(edge).or_default().push(typing);
+                }
+            }
             Released::Void(void) => {
                 let routing =
                     self.links.edges.routing.read().expect("nothing panics while it holds the routing");

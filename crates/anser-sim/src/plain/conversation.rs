@@ -166,6 +166,14 @@ impl PlainConversation {
         self.members.iter().filter(|(_, member)| member.is_present()).map(|(&account, _)| account)
     }
 
+    /// Whether an account was a member as of an n.
+    pub fn was_present(&self, account: AccountId, as_of: N) -> bool {
+        let before = self.facts.iter().take_while(|(n, _)| *n <= as_of);
+        let Some(seq) = before.filter_map(|(_, fact)| fact.seq).max() else { return false };
+        let is_within = |stay: &Stay| stay.joined <= seq && stay.ended.is_none_or(|ended| seq < ended);
+        self.members.get(&account).is_some_and(|member| member.stays.iter().any(is_within))
+    }
+
     pub(super) fn present_member(&self, account: AccountId) -> Option<&PlainMember> {
         self.members.get(&account).filter(|member| member.is_present())
     }

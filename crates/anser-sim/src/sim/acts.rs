@@ -53,6 +53,7 @@ pub const ACTS: &[Act] = &[
     Act { name: "hides messages", weight: 7, make: |scene| scene.hide() },
     Act { name: "clears a history", weight: 3, make: |scene| scene.clear() },
     Act { name: "asks who has read", weight: 4, make: |scene| scene.ask_marks() },
+    Act { name: "types", weight: 6, make: |scene| scene.type_something() },
     Act { name: "takes a message back", weight: 10, make: |scene| scene.recall() },
     Act { name: "edits a message", weight: 12, make: |scene| scene.edit() },
     Act { name: "replies or passes on", weight: 5, make: |scene| scene.reply() },
@@ -231,6 +232,11 @@ impl Scene<'_> {
     fn ask_marks(&mut self) -> Option<Intent> {
         let r#in = Self::target(&self.known()?);
         Some(Intent::Query(Query::Marks(v1::GetMarks { r#in })))
+    }
+
+    fn type_something(&mut self) -> Option<Intent> {
+        let r#in = Self::target(&self.known()?);
+        Some(Intent::Query(Query::Typing(v1::Typing { r#in })))
     }
 
     /// A message of a conversation, of those that fit: mostly a new one; now and then any seq at all.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::acts::deed_of;
 use super::own;
 use super::rest::{READ_FACTS, Rest};
+use super::typing::AuditedTyping;
 use super::world::World;
 use crate::plain::Plain;
 
@@ -37,6 +38,7 @@ pub(super) struct Auditor {
     floors: Vec<(ReplyTo, N)>,
     /// Who ruled a slot last.
     owners: BTreeMap<Slot, usize>,
+    pub typing: AuditedTyping,
     /// Slots that came to another core.
     pub owner_changes: u64,
 }
@@ -147,7 +149,7 @@ impl World {
             Ok(Answer::Versions(list)) => list.n,
             Ok(Answer::Heads { n, .. }) => *n,
             Ok(Answer::Marks(marks)) => marks.n,
-            Ok(Answer::Members(_) | Answer::Home(_)) | Err(_) => return,
+            Ok(Answer::Members(_) | Answer::Home(_) | Answer::Done) | Err(_) => return,
         };
         if n > newest {
             let how = format!("slot {slot}: the answer to {reply} shows n {n}, the log ends at {newest}");
@@ -197,6 +199,7 @@ impl World {
                 Some(Answered::VersionList(list)) => self.audit.versions_are_true(account, list),
                 _ => Ok(()),
             },
+            Some(Frame::Ephemeral(ephemeral)) => self.audit.typing.may_be_told(account, ephemeral),
             _ => Ok(()),
         };
         if let Err((promise, how)) = found {

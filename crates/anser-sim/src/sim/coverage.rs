@@ -19,6 +19,7 @@ const STATES: &[&str] = &[
     "Input::Query(Members)",
     "Input::Query(Versions)",
     "Input::Query(Marks)",
+    "Input::Query(Typing)",
     "Input::Query(Changes)",
     "Input::Query(Head)",
     "Input::Query(Home)",
@@ -52,6 +53,7 @@ const STATES: &[&str] = &[
     "Effect::Release(refusal)",
     "Effect::Release(event)",
     "Effect::Release(void)",
+    "Effect::Release(typing)",
     "Effect::Halt",
     "Effect::Deposed",
     "Effect::Closed",
@@ -67,6 +69,7 @@ fn name_of_input(input: &Input) -> &'static str {
         Input::Query { query: Query::Members { .. }, .. } => "Input::Query(Members)",
         Input::Query { query: Query::Versions { .. }, .. } => "Input::Query(Versions)",
         Input::Query { query: Query::Marks { .. }, .. } => "Input::Query(Marks)",
+        Input::Query { query: Query::Typing { .. }, .. } => "Input::Query(Typing)",
         Input::Query { query: Query::Changes { .. }, .. } => "Input::Query(Changes)",
         Input::Query { query: Query::Head { .. }, .. } => "Input::Query(Head)",
         Input::Query { query: Query::Home { .. }, .. } => "Input::Query(Home)",
@@ -113,6 +116,7 @@ impl Coverage {
                         Released::Answer { .. } => "Effect::Release(refusal)",
                         Released::Event(_) => "Effect::Release(event)",
                         Released::Void(_) => "Effect::Release(void)",
+                        Released::Typing(_) => "Effect::Release(typing)",
                     };
                     *self.states.entry(name).or_default() += 1;
                 }

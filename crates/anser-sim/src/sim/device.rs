@@ -528,6 +528,7 @@ fn frame_in_words(frame: &v1::ServerFrame) -> String {
         Some(Frame::Resync(resync)) => format!("resync {:?}", resync.slots),
         Some(Frame::Kicked(kicked)) => format!("kicked: {}", kicked.code),
         Some(Frame::Draining(_)) => "draining".into(),
+        Some(Frame::Ephemeral(_)) => "something that passes".into(),
         Some(Frame::Response(response)) => match &response.result {
             Some(Answered::Accepted(it)) => format!("accepted {}.{} seq {}", it.slot, it.n, it.seq),
             Some(Answered::Error(error)) => format!("refusal {}", error.code),

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo, Void};
+use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo, Typing, Void};
 use anser_core::fanout::EdgeId;
 use anser_edge::quota::Rate;
 use anser_edge::{
-    Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, resync,
+    Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, pass_on,
+    resync,
 };
 use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMillis};
 use anser_proto::{Encoding, ErrorCode, v1};
@@ -57,6 +58,10 @@ pub(super) enum ToEdge {
     },
     /// Sessions of these accounts must sync the slot.
     Void(Void),
+    Typing {
+        typing: Typing,
+        accounts: Arc<[AccountId]>,
+    },
     /// The answer to a question that a session waits for.
     Told {
         life: u32,
@@ -258,6 +263,10 @@ impl World {
                 let (slot, n) = (event.fact.slot, event.fact.n);
                 self.note(format_args!("edge {id} hears event {slot}.{n} for {accounts:?}"));
             }
+            ToEdge::Typing { typing, accounts } => {
+                let (account, cid) = (typing.account, typing.cid);
+                self.note(format_args!("edge {id} hears that {account} types in {cid}, for {accounts:?}"));
+            }
             ToEdge::Void(_) | ToEdge::Told { .. } | ToEdge::Serves { .. } => {}
         }
         match what {
@@ -280,6 +289,16 @@ impl World {
                 let touched = BTreeSet::new();
                 let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
                 deliver(&event, &accounts, &shell, &mut seats);
+                for session in seats.touched {
+                    self.pump(id, session);
+                }
+            }
+            ToEdge::Typing { typing, accounts } => {
+                let shell = self.shell(id);
+                let edge = &mut self.edges[id];
+                let touched = BTreeSet::new();
+                let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
+                pass_on(&typing, &accounts, &shell, &mut seats);
                 for session in seats.touched {
                     self.pump(id, session);
                 }

@@ -30,6 +30,7 @@ mod rest;
 mod shrink;
 mod stores;
 mod trace;
+mod typing;
 mod world;
 
 pub use audit::Breach;

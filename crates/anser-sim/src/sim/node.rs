@@ -476,6 +476,13 @@ impl World {
                     self.send_to_edge(id, usize::from(edge.0), ToEdge::Void(void));
                 }
             }
+            Released::Typing(typing) => {
+                self.released_typing(&typing);
+                for (edge, accounts) in self.nodes[id].routing.plan(&typing.audience) {
+                    let typing = typing.clone();
+                    self.send_to_edge(id, usize::from(edge.0), ToEdge::Typing { typing, accounts });
+                }
+            }
             Released::Answer { reply, answer } => {
                 self.released_answer(slot, reply, &answer);
                 self.answer(id, reply, answer);

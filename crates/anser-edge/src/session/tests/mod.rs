@@ -208,6 +208,7 @@ fn in_words(frame: &Frame) -> String {
         Frame::Resync(resync) => format!("resync {:?}", resync.slots),
         Frame::Kicked(kicked) => format!("kicked: {}", kicked.code),
         Frame::Draining(_) => "draining".into(),
+        Frame::Ephemeral(_) => "something that passes".into(),
     }
 }
 

@@ -20,6 +20,10 @@ fn read() -> Request {
     Request::ReadUpTo(v1::ReadUpTo { r#in, seq: 1, timeline: 1 })
 }
 
+fn typing() -> Request {
+    Request::Typing(v1::Typing { r#in: Some(v1::Target::peer(AccountId(8))) })
+}
+
 fn errors(frames: &[Frame]) -> Vec<(String, u64)> {
     let error = |frame: &Frame| match frame {
         Frame::Response(v1::Response { result: Some(v1::response::Result::Error(error)), .. }) => {
@@ -35,17 +39,61 @@ fn under_load_history_is_put_off_before_messages_and_marks_last() {
     let mut rig = Rig::attached(&[]);
     let mut given = |delay_ms: u64| {
         rig.shell.delay_ms = delay_ms;
-        [page(), send(), read()].map(|request| rig.ask(request).len())
+        [typing(), page(), send(), read()].map(|request| rig.ask(request).len())
     };
-    assert_eq!(given(25), [1, 1, 1]);
-    assert_eq!(given(26), [0, 1, 1]);
-    assert_eq!(given(60), [0, 0, 1]);
-    assert_eq!(given(201), [0, 0, 0]);
-    assert_eq!(given(0), [1, 1, 1], "and when there is time again, all go on");
+    assert_eq!(given(20), [1, 1, 1, 1]);
+    assert_eq!(given(25), [0, 1, 1, 1]);
+    assert_eq!(given(26), [0, 0, 1, 1]);
+    assert_eq!(given(60), [0, 0, 0, 1]);
+    assert_eq!(given(201), [0, 0, 0, 0]);
+    assert_eq!(given(0), [1, 1, 1, 1], "and when there is time again, all go on");
     let told = errors(&rig.sent());
-    assert_eq!(told.len(), 6);
+    assert_eq!(told.len(), 10);
     assert!(told.iter().all(|(code, retry_after_ms)| code == "overloaded" && *retry_after_ms >= 500));
-    assert_eq!(told[2].1, 1_000, "a message that would wait for twice as long as is bearable");
+}
+
+#[test]
+fn what_passes_reaches_whoever_keeps_up_and_nobody_else() {
+    use anser_core::engine::Typing;
+    let (cid, account) = (ConversationId::direct(ME, AccountId(8)), AccountId(8));
+    let typing = Typing { account, cid, audience: Arc::new([ME]), slot: Slot(1), n: N(3) };
+    let shell = Rig::new().shell;
+    let pass_on = |rig: &mut Rig| {
+        crate::pass_on(&typing, &[ME], &shell, &mut OnlyMe(std::slice::from_mut(rig)));
+        rig.told()
+    };
+    let mut rig = Rig::attached(&[]);
+    rig.told();
+    assert_eq!(pass_on(&mut rig), ["something that passes"]);
+    // While it syncs, and once it has missed something.
+    rig.sync();
+    assert_eq!(pass_on(&mut rig), Vec::<String>::new());
+    rig.give(home(&[]));
+    rig.told();
+    assert_eq!(pass_on(&mut rig), ["something that passes"]);
+    rig.session.resync(&[Slot(1)], &shell);
+    assert_eq!(pass_on(&mut rig), ["resync [1]"]);
+    // While it does not read.
+    let mut slow = Rig::attached(&[]);
+    slow.told();
+    slow.offer_bytes(1, 1, crate::session::QUEUE_BYTES_EPHEMERAL);
+    assert_eq!(pass_on(&mut slow), ["event 1.1"]);
+    let mut sender = Rig::new();
+    sender.greet(v1::Hello { send_only: true, ..hello() });
+    sender.give(Input::Verified(Ok(VERIFIED)));
+    sender.give(home(&[]));
+    assert_eq!(sender.told().len(), 1);
+    assert_eq!(pass_on(&mut sender), Vec::<String>::new());
+    let mut greeted = Rig::new();
+    assert_eq!(pass_on(&mut greeted), Vec::<String>::new(), "nobody is on it");
+}
+
+#[test]
+fn a_message_may_wait_no_longer_than_its_class_allows() {
+    let mut rig = Rig::attached(&[]);
+    rig.shell.delay_ms = 60;
+    rig.ask(send());
+    assert_eq!(errors(&rig.sent()), [("overloaded".to_owned(), 1_000)], "twice as long as is bearable");
 }
 
 #[test]

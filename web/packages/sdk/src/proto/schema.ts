@@ -51,6 +51,7 @@ export interface ClientFrame {
   getVersions?: GetVersions
   getMarks?: GetMarks
   dissolve?: Dissolve
+  typing?: Typing
 }
 
 /** What a server sends: the answer to a request, or something it pushes. */
@@ -61,6 +62,7 @@ export interface ServerFrame {
   resync?: Resync
   kicked?: Kicked
   draining?: Draining
+  ephemeral?: Ephemeral
 }
 
 /** The one answer to a request. */
@@ -78,6 +80,7 @@ export interface Response {
   conversationList?: ConversationList
   versionList?: VersionList
   markList?: MarkList
+  done?: Done
 }
 
 /** Why a request was refused, or failed. */
@@ -712,6 +715,29 @@ export interface ConversationList {
   heads: Head[]
 }
 
+/** Says that one is typing: the others who are there are told, each at most once, and it is kept nowhere. Say it
+ * again every 4 seconds while it goes on. In a channel for admins and the owner; in the self conversation
+ * nobody is told. */
+export interface Typing {
+  in?: Target
+}
+
+/** It is done, and there is nothing to say of it. */
+export interface Done {
+}
+
+/** What is of use only now. It has no n, moves no cursor, and is in no page; whoever is away, syncs or reads
+ * slowly never hears of it. */
+export interface Ephemeral {
+  typing?: IsTyping
+}
+
+/** Somebody is typing: show it for 6 seconds, or until a message of theirs comes. */
+export interface IsTyping {
+  cid: string
+  account: string
+}
+
 /** Enum values by name, for the JSON form. */
 export const ENUMS: Record<string, Record<string, number>> = {
   ConversationKind,
@@ -748,6 +774,7 @@ export const TABLES: Record<string, Table> = {
     [44, 'getVersions', 'm', 'GetVersions', 0, 1],
     [45, 'getMarks', 'm', 'GetMarks', 0, 1],
     [50, 'dissolve', 'm', 'Dissolve', 0, 1],
+    [60, 'typing', 'm', 'Typing', 0, 1],
   ],
   ServerFrame: [
     [1, 'response', 'm', 'Response', 0, 1],
@@ -756,6 +783,7 @@ export const TABLES: Record<string, Table> = {
     [4, 'resync', 'm', 'Resync', 0, 1],
     [5, 'kicked', 'm', 'Kicked', 0, 1],
     [6, 'draining', 'm', 'Draining', 0, 1],
+    [7, 'ephemeral', 'm', 'Ephemeral', 0, 1],
   ],
   Response: [
     [1, 'id', 'n', '', 0, 0],
@@ -770,6 +798,7 @@ export const TABLES: Record<string, Table> = {
     [43, 'conversationList', 'm', 'ConversationList', 0, 1],
     [44, 'versionList', 'm', 'VersionList', 0, 1],
     [45, 'markList', 'm', 'MarkList', 0, 1],
+    [60, 'done', 'm', 'Done', 0, 1],
   ],
   Error: [
     [1, 'code', 's', '', 0, 0],
@@ -1139,5 +1168,17 @@ export const TABLES: Record<string, Table> = {
   ],
   ConversationList: [
     [1, 'heads', 'm', 'Head', 1, 0],
+  ],
+  Typing: [
+    [1, 'in', 'm', 'Target', 0, 0],
+  ],
+  Done: [
+  ],
+  Ephemeral: [
+    [1, 'typing', 'm', 'IsTyping', 0, 1],
+  ],
+  IsTyping: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'account', 'i', '', 0, 0],
   ],
 }
