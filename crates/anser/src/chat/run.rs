@@ -145,6 +145,7 @@ impl Running<'_> {
             match update {
                 Update::Status(Status::Ended(Ended::Kicked { message, .. })) => return Ok(Some(message)),
                 Update::Status(Status::Ended(ended)) => return Ok(Some(ended.to_string())),
+                Update::Typing { cid, account } => self.state.sees_typing(cid, account),
                 Update::NotSaved(why) => {
                     self.state.say((self.words.not_saved)(&why));
                 }
@@ -219,6 +220,7 @@ impl Running<'_> {
                     let leave = v1::Leave { cid: wire::cid_bytes(cid), ..v1::Leave::default() };
                     self.post(Intent::Command(Command::Leave(leave))).await?;
                 }
+                Effect::Typing(to) => self.tell_typing(to),
                 Effect::Retry(id) => self.post(Intent::Retry(id)).await?,
                 asking => self.ask(asking),
             }
@@ -240,6 +242,17 @@ impl Running<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Of no consequence where it does not arrive.
+    fn tell_typing(&mut self, to: Target) {
+        if self.tasks.len() < TASKS {
+            let client = self.client.clone();
+            self.tasks.spawn(async move {
+                let _ = client.typing(to).await;
+                Outcome::Nothing
+            });
+        }
     }
 
     /// Says again elsewhere what is held here.

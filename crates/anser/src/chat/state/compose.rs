@@ -161,6 +161,7 @@ impl State {
         let to = open.peer.map_or_else(|| Target::cid(open.cid), Target::peer);
         let text = std::mem::take(&mut self.input).text().trim_end().to_owned();
         self.completion = Completion::default();
+        self.typing_told = None;
         self.version += 1;
         vec![Effect::Send { to, message: self.message(text, reply_to) }]
     }

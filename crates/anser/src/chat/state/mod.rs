@@ -7,6 +7,7 @@ mod groups;
 mod mouse;
 mod scroll;
 mod search;
+mod typing;
 
 #[cfg(test)]
 mod tests;
@@ -124,6 +125,8 @@ pub enum Effect {
         title: String,
     },
     Leave(ConversationId),
+    /// Tell the others that one types.
+    Typing(Target),
     /// Put a text where the terminal keeps what was copied.
     Copy(String),
     /// Paint everything anew.
@@ -214,6 +217,9 @@ pub struct State {
     pub fetching: bool,
     /// The first conversation that the list shows, where the wheel moved it.
     pub list_top: Option<usize>,
+    /// Who is typing, and when one said last that one is oneself, and where.
+    typists: Vec<typing::Typist>,
+    typing_told: Option<(ConversationId, u64)>,
     /// The terminal says that nobody looks at it.
     away: bool,
     offline_since_ms: Option<u64>,
@@ -249,6 +255,8 @@ impl State {
             notice: None,
             fetching: false,
             list_top: None,
+            typists: Vec::new(),
+            typing_told: None,
             away: false,
             offline_since_ms: Some(now_ms),
             drafts: BTreeMap::new(),
@@ -337,6 +345,7 @@ impl State {
             self.version += 1;
         }
         self.now_ms = now_ms;
+        self.forget_typists();
     }
 
     /// The terminal is looked at, or not.
@@ -354,6 +363,7 @@ impl State {
             (true, _) => None,
             (false, since) => since.or(Some(self.now_ms)),
         };
+        self.forget_typists_of_newer(&snapshot.rows);
         self.snapshot = snapshot;
         self.version += 1;
         // What is being read stays where it is while lines come above and below.
@@ -438,7 +448,7 @@ impl State {
                 self.input.key(key);
                 self.completion = Completion::default();
                 self.clamp_scroll();
-                vec![]
+                self.tell_typing()
             }
             (None, Place::Messages | Place::List) => vec![],
         }

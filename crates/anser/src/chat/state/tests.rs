@@ -274,6 +274,39 @@ fn a_channel_is_made() {
 }
 
 #[test]
+fn others_are_told_now_and_then_that_one_types() {
+    let mut state = opened(&EN, SIZE);
+    let told = [Effect::Typing(Target::peer(PEER))];
+    assert_eq!(press(&mut state, KeyCode::Char('a')), told);
+    assert_eq!(press(&mut state, KeyCode::Char('b')), []);
+    let now_ms = state.now_ms;
+    state.tick(now_ms + 4_000);
+    assert_eq!(press(&mut state, KeyCode::Char('c')), told);
+    press(&mut state, KeyCode::Enter);
+    assert_eq!(press(&mut state, KeyCode::Char('d')), told, "another message");
+    state.tick(now_ms + 60_000);
+    assert_eq!(press(&mut state, KeyCode::Backspace), [], "nothing is typed");
+}
+
+#[test]
+fn who_types_shows_for_a_while_and_until_what_was_typed_comes() {
+    let mut state = in_group(&EN, SIZE);
+    state.sees_typing(GROUP, AccountId(4));
+    state.sees_typing(GROUP, AccountId(5));
+    state.sees_typing(GROUP, OWN);
+    state.sees_typing(direct(), PEER);
+    let shown = frame(&state);
+    assert!(shown.contains("Maya Hernández, 陈默 are typing…") && shown.contains(" typing…"), "{shown}");
+    let now_ms = state.now_ms;
+    let mut newer = snapshot(Some(chat()));
+    newer.rows[1].at_ms += 5;
+    state.apply(newer);
+    assert!(!frame(&state).contains("are typing"));
+    state.tick(now_ms + 6_000);
+    assert!(!frame(&state).contains("typing"));
+}
+
+#[test]
 fn names_are_completed_and_sent_as_mentions() {
     let mut state = in_group(&EN, SIZE);
     type_in(&mut state, "ask @may");

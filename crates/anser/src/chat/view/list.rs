@@ -89,7 +89,10 @@ fn lines(state: &State, row: &Row, columns: usize) -> [Line<'static>; 2] {
     let second = Line::from(vec![
         edge,
         Span::styled(mark, mark_style),
-        Span::styled(fit(&preview(state, row), room), theme.muted),
+        match state.typing_in(row) {
+            Some(typing) => Span::styled(fit(&typing, room), theme.accent),
+            None => Span::styled(fit(&preview(state, row), room), theme.muted),
+        },
         Span::styled(unread, theme.accent.patch(theme.bold)),
     ]);
     [first, second]

@@ -92,12 +92,15 @@ fn header(frame: &mut Frame, state: &State, open: &Open, pane: Rect, layout: &La
         Some(row) if !row.title.is_empty() || open.title.is_empty() => state.title(row),
         _ => &open.title,
     };
+    let typing = row.and_then(|row| state.typing_in(row));
+    let aside_style = if typing.is_some() { state.theme.accent } else { state.theme.muted };
     let aside = match row {
+        _ if typing.is_some() => typing.unwrap_or_default(),
         Some(row) if row.is_group() => (state.words.members)(row.members),
         Some(row) if !row.handle.is_empty() => format!("@{}", row.handle),
         _ => String::new(),
     };
-    let (title, aside) = (Span::styled(title, state.theme.bold), Span::styled(aside, state.theme.muted));
+    let (title, aside) = (Span::styled(title, state.theme.bold), Span::styled(aside, aside_style));
     put(frame, pane.x, pane.y, ends(title, aside, columns));
     if layout.messages.y > layout.header + 1 {
         let rule = format!(" {}", "─".repeat(columns.saturating_sub(1)));

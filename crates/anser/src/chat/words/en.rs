@@ -88,6 +88,11 @@ pub static EN: Words = Words {
     marked_unread: "Marked as unread",
     newcomers: ["Newcomers do not see what was before", "Newcomers see what was before"],
     read_only: "A channel: only admins and the owner write",
+    typing: |who| match who {
+        [] => "typing…".to_owned(),
+        [one] => format!("{one} is typing…"),
+        several => format!("{} are typing…", several.join(", ")),
+    },
     theme_is: |name| format!("Theme: {name}"),
     kinds: Kinds {
         image: "image",

@@ -82,6 +82,7 @@ pub struct Words {
     pub marked_unread: &'static str,
     pub newcomers: [&'static str; 2],
     pub read_only: &'static str,
+    pub typing: fn(&[&str]) -> String,
     pub theme_is: fn(&str) -> String,
     pub kinds: Kinds,
     pub notices: Notices,

@@ -80,6 +80,13 @@ pub static ZH: Words = Words {
     marked_unread: "已标为未读",
     newcomers: ["新成员看不到以前的消息", "新成员能看到以前的消息"],
     read_only: "频道：只有管理员和群主可以发言",
+    typing: |who| {
+        if who.is_empty() {
+            "正在输入…".to_owned()
+        } else {
+            format!("{}正在输入…", who.join("、"))
+        }
+    },
     theme_is: |name| format!("主题: {name}"),
     kinds: Kinds {
         image: "图片",
