@@ -146,6 +146,32 @@ test('an old tab after an upgrade offers to reload', async () => {
   await other.leave()
 })
 
+test('by invitation: the link that is printed leads in, and one may invite the next', async () => {
+  const own = await Server.start({ registration: 'invitation' })
+  const [, code] = /for the administrator\s+(\S+)/.exec(own.output)
+  const join = async (somebody, link, handle, name) => {
+    await somebody.page.goto(link)
+    await somebody.page.getByLabel('Name').fill(name)
+    await somebody.page.getByLabel('Handle').fill(handle)
+    await somebody.page.getByLabel('Password', { exact: true }).fill('correct horse 9')
+    await somebody.page.getByRole('button', { name: 'Join' }).click()
+    await somebody.page.locator('.list').waitFor()
+    assert.equal(new URL(somebody.page.url()).search, '', 'the code does not stay in the address')
+  }
+  const first = await Somebody.arrive(own)
+  await join(first, `${clientUrl(own)}/?invitation=${code}`, 'first', 'First Person')
+  await first.page.evaluate(() => (location.hash = '#/contacts'))
+  await first.page.locator('button', { hasText: 'Invite somebody' }).click()
+  const link = await first.page.locator('.box b').innerText()
+  const second = await Somebody.arrive(own)
+  await join(second, link, 'second', 'Second Person')
+  await second.talkTo('first')
+  await second.say('made it')
+  await first.page.locator('.dot').first().waitFor()
+  for (const it of [first, second]) await it.leave()
+  await own.kill()
+})
+
 const lan = Object.values(networkInterfaces()).flat().find(it => it.family === 'IPv4' && !it.internal)?.address
 test('plain http on a LAN address: chat works, and what does not is said once', { skip: lan ? false : 'this machine has no other address' }, async () => {
   const there = { ...server, url: `http://${lan}:${server.port}` }

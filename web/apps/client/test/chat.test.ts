@@ -39,6 +39,8 @@ describe('the window on a conversation', () => {
         else if (it.kind === 'open') await window.open(it.around ?? undefined)
         else {
           total += 1 + it.skip
+          // What somebody is told live, that somebody may see.
+          if (!visible(total)) total++
           if (window.take([event(total)]).gap) await window.newer(total)
         }
         const shown = window.events().map(({ seq }) => seq)
