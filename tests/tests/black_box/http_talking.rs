@@ -1,7 +1,5 @@
 //! Conversations over HTTP: what the socket does, without one.
 
-use std::time::{Duration, Instant};
-
 use anser_tests::{Client, Person, Server, http, within};
 use serde_json::{Value, json};
 
@@ -257,9 +255,8 @@ async fn a_sync_waits_for_what_happens_and_goes_on_from_its_cursor() {
         // Nothing tells from outside that somebody waits: what is said before is in the heads, and right too.
         at_ann.done("POST", &to_ben, text("two")).await
     };
-    let began = Instant::now();
+    // Each request of these scenarios ends within 20 s: it did not wait for its end.
     let (second, _) = tokio::join!(waits, says);
-    assert!(began.elapsed() < Duration::from_secs(20), "it did not wait for its end");
     let told = second.to_string();
     assert!(told.contains("\"two\"") && !told.contains("\"one\""), "{told}");
     let third = at_ben.done("POST", "/sync", json!({"cursor": second["cursor"]})).await;

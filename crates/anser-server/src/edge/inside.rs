@@ -258,7 +258,8 @@ impl Gathering {
     }
 
     fn is_worth_telling(&self) -> bool {
-        !self.owes() && !(self.polled.heads.is_empty() && self.polled.events.is_empty())
+        let has_news = !self.polled.heads.is_empty() || !self.polled.events.is_empty();
+        has_news && !self.owes()
     }
 
     /// Takes what came; `true`: nothing more is to be waited for.

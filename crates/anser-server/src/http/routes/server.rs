@@ -262,12 +262,8 @@ pub async fn send(
         Addressee::Account(Account(peer)) => v1::Target::peer(peer),
         Addressee::Conversation(Conversation(cid)) => v1::Target::cid(cid),
     };
-    let send = v1::Send {
-        to: Some(to),
-        client_id: body.client_id.bytes(),
-        message: Some(body.message.wire()?),
-        ..v1::Send::default()
-    };
+    let send =
+        v1::Send { to: Some(to), client_id: body.client_id.bytes(), message: Some(body.message.wire()?) };
     facts::accepted(state.messaging.ask(grant, Request::Send(send)).await?).map(Created)
 }
 
