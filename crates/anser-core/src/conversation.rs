@@ -90,8 +90,7 @@ pub struct Member {
     pub cleared: Seq,
     /// What it has hidden besides.
     pub hidden: SeqRanges,
-    /// The newest time that a client id of this sender's accepted commands bears: one minted later
-    /// has never been used here.
+    /// The newest time of a client id of its accepted commands: one minted later was never used here.
     pub newest_client_time: UnixMillis,
     /// n of the newest fact that concerns this member alone.
     pub n: N,
@@ -307,8 +306,8 @@ impl Conversation {
                 self.note_mentions(message, seq, fact.author, touched);
                 if fact.change.is_countable()
                     && !planted!(OwnSendsUnread)
-                    && let Some(sender) = self.members.get_mut(&fact.author)
-                    && sender.intervals.is_open()
+                    && let Some(sender) =
+                        self.members.get_mut(&fact.author).filter(|it| it.intervals.is_open())
                 {
                     sender.unread.own_send(seq, fact.ordinal);
                     touched.members.push(fact.author);
@@ -416,6 +415,7 @@ impl Conversation {
     fn note_author(&mut self, fact: &ConversationFact, touched: &mut Touched) {
         if let Some(key) = &fact.command
             && let Some(author) = self.members.get_mut(&fact.author)
+            && (author.intervals.is_open() || !matches!(fact.change, Change::MessageSent(_)))
         {
             author.newest_client_time = author.newest_client_time.max(key.client_id.minted_at());
             if !touched.members.contains(&fact.author) {

@@ -353,9 +353,9 @@ pub fn require_member(conversation: &Conversation, account: AccountId) -> Result
 }
 
 /// Application servers speak as the system account, to people by direct messages, in groups and
-/// channels whoever is there.
+/// channels whoever is there. Where it has been a member and is none any more, nothing of its own moves on by it.
 fn speaks_for_the_installation(conversation: &Conversation, account: AccountId) -> bool {
-    account == AccountId::SYSTEM && is_group(conversation)
+    account == AccountId::SYSTEM && is_group(conversation) && !conversation.roster().is_empty()
 }
 
 /// A present member who may say something.

@@ -71,7 +71,9 @@ fn refusals(plain: &Plain, command: &Command, timeline: Timeline, at: UnixMillis
             let no_reply = (unseen, Refusal::NothingToReplyTo(replied));
             match conversation {
                 // The system speaks in every group.
-                Some(_) if is_group && actor == AccountId(1) => vec![to_all, no_reply],
+                Some(known) if is_group && actor == AccountId(1) && known.present().next().is_some() => {
+                    vec![to_all, no_reply]
+                }
                 Some(_) if is(ConversationKind::Channel) => {
                     vec![stranger, former, below(Role::Admin), no_reply]
                 }
