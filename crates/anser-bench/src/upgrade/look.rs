@@ -12,6 +12,9 @@ pub const PASSWORD: &str = "golden folders hold no secrets";
 /// What is shown of one difference.
 const SHOWN_CHARS: usize = 300;
 
+/// What is told now of what old folders hold as well, and was not told when some of them were made.
+const TOLD_SINCE: [&str; 2] = ["historyVisible", "peerDelivered"];
+
 /// Signs somebody in on a new device and connects it.
 ///
 /// # Errors
@@ -76,6 +79,7 @@ pub fn differences(path: &str, due: &Value, seen: &Value) -> Vec<String> {
             let nothing = Value::Null;
             names
                 .into_iter()
+                .filter(|name| due.contains_key(*name) || !TOLD_SINCE.contains(&name.as_str()))
                 .flat_map(|name| {
                     let (due, seen) = (due.get(name).unwrap_or(&nothing), seen.get(name).unwrap_or(&nothing));
                     differences(&format!("{path}/{name}"), due, seen)
@@ -105,6 +109,9 @@ mod tests {
     fn differences_are_named_by_their_place() {
         let due = json!({ "anna": { "head": { "seq": "3" }, "facts": [1, 2] } });
         assert_eq!(differences("", &due, &due), Vec::<String>::new());
+        let told_since = json!({ "anna": { "head": { "seq": "3", "peerDelivered": "1" }, "facts": [1, 2] } });
+        assert_eq!(differences("", &due, &told_since), Vec::<String>::new());
+        assert_eq!(differences("", &told_since, &due).len(), 1, "what was told then is told now");
         let seen = json!({ "anna": { "head": { "seq": "4" }, "facts": [1] }, "eve": {} });
         assert_eq!(
             differences("", &due, &seen),
