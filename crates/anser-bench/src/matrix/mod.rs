@@ -144,7 +144,7 @@ fn cell(
     let what = format!("{actor:?} asks {}", frames::name(&request));
     let expected = frames::in_group(&request, actor);
     let is_typing = matches!(request, Request::Typing(_));
-    let answer = line.ask(request)?;
+    let answer = line.ask(request).with_context(|| what.clone())?;
     judge(&what, scene, &expected, &answer, tally);
     if actor.is_outside() {
         let nowhere: Vec<u8> = (0..2).flat_map(|_| random.bits().to_be_bytes()).collect();
@@ -234,7 +234,8 @@ fn nobody(
                 let (version_min, version_max) = (anser_proto::VERSION_MIN, anser_proto::VERSION_MAX);
                 Request::Hello(v1::Hello { version_min, version_max, token, ..v1::Hello::default() })
             });
-            let frames = heard_until_closed(authority, hello.into_iter().chain([request]).collect())?;
+            let frames = heard_until_closed(authority, hello.into_iter().chain([request]).collect())
+                .with_context(|| what.clone())?;
             tally.refused += 1;
             let is_error = |frame: &v1::ServerFrame| {
                 matches!(&frame.frame, Some(server_frame::Frame::Response(v1::Response {
@@ -269,6 +270,7 @@ async fn revoke_second_device(server: &ServerAddress, person: &Person) -> anyhow
     let api = AccountApi::new(vec![server.clone()]);
     let token = &person.keys[0].access_token;
     let devices = api.devices(token).await?;
-    let other = devices.iter().find(|device| !device.current).context("there is a second device")?;
+    let other =
+        devices.iter().rfind(|device| device.name == "device 1").context("there is a second device")?;
     Ok(api.revoke_device(token, other.device).await?)
 }
