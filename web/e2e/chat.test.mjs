@@ -74,16 +74,6 @@ test('reply, forward to oneself, select and copy', async () => {
   await ann.page.getByRole('button', { name: 'Cancel' }).click()
 })
 
-test('who is typing is told, and ends with what they say', async () => {
-  await bob.page.locator('.composer textarea').pressSequentially('I wr')
-  await ann.page.locator('.typer', { hasText: '周屿 typing' }).waitFor()
-  await ann.open('Saved messages')
-  await ann.page.locator('.row', { hasText: '周屿' }).locator('.live').waitFor()
-  await bob.page.keyboard.press('Enter')
-  await until(async () => (await ann.page.locator('.live').count()) === 0, 'nobody types any more')
-  await ann.open('周屿')
-})
-
 test('edit by the arrow key, with its history; recall, and say it again', async () => {
   await ann.say('at nine')
   await bob.sees('at nine')

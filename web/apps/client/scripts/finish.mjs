@@ -7,7 +7,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { createHash } from 'node:crypto'
 
 const dist = join(dirname(fileURLToPath(import.meta.url)), '../dist')
-const files = folder => readdirSync(folder, { withFileTypes: true }).flatMap(it => (it.isDirectory() ? files(join(folder, it.name)) : [join(folder, it.name)]))
+const files = folder => readdirSync(folder, { withFileTypes: true }).filter(it => !it.name.startsWith('.')).flatMap(it => (it.isDirectory() ? files(join(folder, it.name)) : [join(folder, it.name)]))
 const all = files(dist).filter(it => !/\.(gz|br)$/.test(it))
 const names = all.map(it => `/${relative(dist, it)}`).filter(it => it !== '/sw.js' && it !== '/index.html')
 const version = createHash('sha256').update(readFileSync(join(dist, 'index.html'))).digest('hex').slice(0, 12)
