@@ -432,7 +432,7 @@ mod tests {
             of(&format!(r#"{{"author":"7","name":"Ann","at_ms":5,"kind":"{kind}","text":"{text}"{body}}}"#))
         };
         refused("transcript", r#"{"title":"t","items":[]}"#, "items");
-        refused("transcript", &of(&vec!["{}"; 3].join(",")), "items[0]");
+        refused("transcript", &of(&["{}"; 3].join(",")), "items[0]");
         refused("transcript", &of(r#"["7","Ann",5,"text","hi",null]"#), "items[0]");
         refused("transcript", &item("text", "", ""), "items[0].text");
         refused("transcript", &item("text", "hi", r#","body":{}"#), "items[0].body");
