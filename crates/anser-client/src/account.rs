@@ -101,6 +101,9 @@ pub struct Person {
     /// Version of the profile.
     #[serde(deserialize_with = "number")]
     pub version: u64,
+    /// Of oneself: who is told whether one is there; empty of others.
+    #[serde(default)]
+    pub presence: String,
 }
 
 /// What to change in one's own profile; what is not named stays.
@@ -115,6 +118,9 @@ pub struct ProfileChange {
     /// What one says of oneself, at most 1,024 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bio: Option<String>,
+    /// Who is told whether one is there, and when one was last: `everyone` whom one knows, or `nobody`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence: Option<String>,
 }
 
 impl ProfileChange {

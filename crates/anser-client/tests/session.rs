@@ -285,6 +285,58 @@ fn that_somebody_types_is_told_and_kept_nowhere() {
 }
 
 #[test]
+fn who_is_watched_is_asked_again_after_every_sync() {
+    let mut world = World::new();
+    let there = v1::Presence { account: PEER.get(), online: true, profile_version: 9, ..Default::default() };
+    world.server.there.insert(PEER.get(), there);
+    world.server.own_profile_version = 4;
+    let watch =
+        |accounts: &[anser_model::AccountId]| Intent::Watch { cid: cid(PEER), accounts: accounts.to_vec() };
+    let early = world.ask(watch(&[PEER]));
+    assert_eq!(world.answers[&early], Ok(Answer::Done), "without a connection it is kept");
+    world.start();
+    world.quiesce();
+    assert_eq!(world.server.watches.len(), 1);
+    assert_eq!(world.session.presences().get(PEER), Some(&there));
+    assert!(world.updates.contains(&Update::Presence(vec![PEER])));
+    assert!(world.server.profiles_asked.contains(&PEER.get()), "its profile is newer than what is known");
+    assert!(world.server.profiles_asked.contains(&OWN.get()), "so is one's own, by the welcome");
+
+    let away = v1::Presence { online: false, last_seen_at_ms: 5, ..there };
+    let what = |presence| Some(v1::ephemeral::What::Presence(presence));
+    let strange = v1::Presence { account: 99, ..there };
+    for presence in [away, away, strange] {
+        let frame = fake::frame(Frame::Ephemeral(v1::Ephemeral { what: what(presence) }));
+        world.server.out.push_back(frame);
+    }
+    let before = world.updates.len();
+    world.quiesce();
+    let told = world.updates[before..].iter().filter(|update| matches!(update, Update::Presence(_))).count();
+    assert_eq!((told, world.session.presences().get(PEER)), (1, Some(&away)));
+
+    world.cut(0);
+    assert_eq!(world.session.presences().get(PEER), None, "nobody knows");
+    world.quiesce();
+    assert_eq!((world.server.watches.len(), world.session.presences().get(PEER)), (2, Some(&there)));
+    world.server.resync();
+    world.server.message(PEER, PEER, v1::Message::text("missed"), None);
+    world.quiesce();
+    assert_eq!(world.server.watches.len(), 3);
+
+    world.server.refusals.push_back(v1::Error::new(ErrorCode::Overloaded, "later").after_ms(500));
+    world.ask(watch(&[PEER, OWN]));
+    world.quiesce();
+    assert_eq!(world.server.watches.len(), 4, "put off is not given up");
+    world.server.refusals.push_back(v1::Error::new(ErrorCode::NotFound, "no such thing"));
+    world.ask(watch(&[PEER]));
+    world.quiesce();
+    assert_eq!((world.server.watches.len(), world.session.presences().get(PEER)), (4, None));
+    world.cut(0);
+    world.quiesce();
+    assert_eq!(world.server.watches.len(), 4, "what there is not is not asked again");
+}
+
+#[test]
 fn silence_ends_a_connection_and_a_heartbeat_keeps_one() {
     let mut world = World::new();
     world.start();

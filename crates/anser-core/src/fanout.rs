@@ -19,29 +19,37 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// An edge holds a session of the account from now on.
-    pub fn enter(&mut self, account: AccountId, edge: EdgeId) {
+    /// An edge holds a session of the account from now on. Whether it is the only one.
+    pub fn enter(&mut self, account: AccountId, edge: EdgeId) -> bool {
         let edges = self.edges.entry(account).or_insert_with(|| Vec::with_capacity(1));
+        let is_first = edges.is_empty();
         if !edges.contains(&edge) {
             edges.push(edge);
         }
+        is_first
     }
 
-    /// An edge holds no session of the account any more.
-    pub fn leave(&mut self, account: AccountId, edge: EdgeId) {
-        if let Some(edges) = self.edges.get_mut(&account) {
-            edges.retain(|&known| known != edge);
-            if edges.is_empty() {
-                self.edges.remove(&account);
-            }
+    /// An edge holds no session of the account any more. Whether it was the last one.
+    pub fn leave(&mut self, account: AccountId, edge: EdgeId) -> bool {
+        let Some(edges) = self.edges.get_mut(&account) else { return false };
+        edges.retain(|&known| known != edge);
+        let is_last = edges.is_empty();
+        if is_last {
+            self.edges.remove(&account);
         }
+        is_last
+    }
+
+    /// The edges that hold a session of the account.
+    pub fn edges_of(&self, account: AccountId) -> &[EdgeId] {
+        self.edges.get(&account).map_or(&[], Vec::as_slice)
     }
 
     /// One copy for each edge that holds somebody of the audience.
     pub fn plan(&self, audience: &Arc<[AccountId]>) -> Vec<(EdgeId, Arc<[AccountId]>)> {
         let mut copies: Vec<(EdgeId, Vec<AccountId>)> = Vec::new();
         for &account in audience.iter() {
-            for &edge in self.edges.get(&account).into_iter().flatten() {
+            for &edge in self.edges_of(account) {
                 match copies.iter_mut().find(|(known, _)| *known == edge) {
                     Some((_, accounts)) => accounts.push(account),
                     None => copies.push((edge, vec![account])),

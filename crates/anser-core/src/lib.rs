@@ -8,6 +8,7 @@ pub mod decide;
 pub mod engine;
 pub mod fanout;
 pub mod ports;
+pub mod presence;
 pub mod record;
 pub mod rows;
 pub mod storage;

@@ -35,7 +35,7 @@ impl Class {
     /// Of a request that was understood.
     pub fn of(wanted: &Wanted) -> Class {
         match wanted {
-            Wanted::Query(_, Query::Typing { .. }) => Class::Ephemeral,
+            Wanted::Query(_, Query::Typing { .. } | Query::Acquainted { .. }) => Class::Ephemeral,
             Wanted::Query(..) => Class::History,
             // A register, such as a read mark: whoever repeats it adds nothing.
             Wanted::Command(command) if command.client_id.is_none() => Class::Keep,

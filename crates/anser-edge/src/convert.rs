@@ -1,10 +1,11 @@
 //! Wire types end here: frames become validated commands and queries, facts and answers become frames.
 
+mod passing;
 mod registers;
 mod settings;
 
 use anser_core::conversation::Head;
-use anser_core::engine::{Accepted, Answer, Query, Typing};
+use anser_core::engine::{Accepted, Answer, Query};
 use anser_core::storage::StoredFact;
 use anser_model::limits::{
     MEMBERS_PER_COMMAND, MENTIONS_PER_MESSAGE, MESSAGE_BODY_BYTES, MESSAGE_KIND_BYTES, MESSAGE_TEXT_BYTES,
@@ -16,6 +17,8 @@ use anser_model::{
 };
 use anser_proto::v1::{self, client_frame::Request};
 use anser_proto::{ErrorCode, bodies, wire};
+
+pub use self::passing::{presence, presences, typing};
 
 /// How long a client waits before it repeats what was refused for now.
 const RETRY_AFTER_MS: u64 = 500;
@@ -225,10 +228,7 @@ pub fn wanted(actor: Actor, request: Request) -> Result<Wanted, v1::Error> {
             let (cid, _) = target(account, "in", marks.r#in)?;
             Ok(Wanted::Query(cid, Query::Marks { account, cid }))
         }
-        Request::Typing(typing) => {
-            let (cid, _) = target(account, "in", typing.r#in)?;
-            Ok(Wanted::Query(cid, Query::Typing { account, cid }))
-        }
+        Request::Typing(_) | Request::Watch(_) => passing::wanted(account, request),
         Request::GetPage(page) => page_of(account, page),
         Request::GetMembers(members) => {
             let cid = cid_of("cid", &members.cid)?;
@@ -352,13 +352,6 @@ pub fn event(stored: &StoredFact) -> Option<v1::Event> {
         author_profile_version: fact.author_profile_version,
         change: Some(change),
     })
-}
-
-/// That somebody types, as the others are told.
-pub fn typing(typing: &Typing) -> v1::ServerFrame {
-    let is_typing = v1::IsTyping { cid: wire::cid_bytes(typing.cid), account: typing.account.0 };
-    let ephemeral = v1::Ephemeral { what: Some(v1::ephemeral::What::Typing(is_typing)) };
-    v1::ServerFrame { frame: Some(v1::server_frame::Frame::Ephemeral(ephemeral)) }
 }
 
 /// A message with what became of it since it was sent.
@@ -487,6 +480,8 @@ pub fn result(answer: &Answer) -> v1::response::Result {
             Wire::ConversationList(v1::ConversationList { heads: heads.iter().map(head).collect() })
         }
         Answer::Done => Wire::Done(v1::Done {}),
-        Answer::Home(_) => Wire::Error(v1::Error::new(ErrorCode::Internal, "a home is not for clients")),
+        Answer::Home(_) | Answer::Acquainted(_) => {
+            Wire::Error(v1::Error::new(ErrorCode::Internal, "what the server asks is not for clients"))
+        }
     }
 }

@@ -3,10 +3,10 @@
 use anser_core::engine::{Event, ReplyTo, Typing, Void};
 use anser_core::fanout::EdgeId;
 use anser_model::{AccountId, Change};
-use anser_proto::Encoding;
+use anser_proto::{Encoding, v1};
 use bytes::Bytes;
 
-use crate::session::Session;
+use crate::session::{Session, parting};
 use crate::{Shell, convert};
 
 /// The sessions of an edge by account.
@@ -14,6 +14,10 @@ pub trait Table {
     /// Calls `with` for every session of the account but `except`, in an order of its own that is always the
     /// same. What the session has to say then is to be written.
     fn each_of(&mut self, account: AccountId, except: Option<u64>, with: &mut dyn FnMut(&mut Session));
+
+    /// Calls `with` for every session that watches the account, in such an order, and forgets that it does where
+    /// the answer is no.
+    fn each_watching(&mut self, account: AccountId, with: &mut dyn FnMut(&mut Session) -> bool);
 }
 
 /// Tells sessions of these accounts. Credentials that were raised end those below them.
@@ -25,9 +29,13 @@ pub fn deliver(event: &Event, accounts: &[AccountId], shell: &dyn Shell, table: 
     }
     let origin = origin_of(event, shell.terms().edge);
     let (slot, n) = (event.fact.slot, event.fact.n);
+    let (cid, parting) = (event.fact.fact.cid, parting(&event.fact.fact.change));
     let mut forms: [Option<Bytes>; 2] = [None, None];
     for &account in accounts {
         table.each_of(account, origin, &mut |session| {
+            if let Some(who) = parting {
+                session.part(cid, who);
+            }
             let encoding = session.encoding();
             let form = &mut forms[usize::from(encoding == Encoding::Json)];
             if form.is_none() {
@@ -43,22 +51,54 @@ pub fn deliver(event: &Event, accounts: &[AccountId], shell: &dyn Shell, table: 
 
 /// Tells sessions of these accounts that somebody types, as far as they can take it now.
 pub fn pass_on(typing: &Typing, accounts: &[AccountId], shell: &dyn Shell, table: &mut impl Table) {
-    let frame = convert::typing(typing);
-    let mut forms: [Option<Bytes>; 2] = [None, None];
+    let mut forms = Forms::of(convert::typing(typing));
     for &account in accounts {
         table.each_of(account, None, &mut |session| {
-            let encoding = session.encoding();
-            let form = &mut forms[usize::from(encoding == Encoding::Json)];
-            let bytes = form.get_or_insert_with(|| shell.frame(&frame, encoding));
-            session.offer_ephemeral(bytes, shell);
+            session.offer_ephemeral(forms.fit(session, shell), shell);
         });
     }
+}
+
+/// What others see of an account now, to its own sessions if its profile is another one.
+pub fn tell_own(presence: &v1::Presence, shell: &dyn Shell, table: &mut impl Table) {
+    let mut forms = Forms::of(convert::presence(*presence));
+    table.each_of(AccountId(presence.account), None, &mut |session| {
+        session.own_profile(presence.profile_version, forms.fit(session, shell), shell);
+    });
+}
+
+/// The same, to the sessions that watch it.
+pub fn tell_watching(presence: &v1::Presence, shell: &dyn Shell, table: &mut impl Table) {
+    let mut forms = Forms::of(convert::presence(*presence));
+    let account = AccountId(presence.account);
+    table.each_watching(account, &mut |session| {
+        session.offer_presence(account, forms.fit(session, shell), shell)
+    });
 }
 
 /// Has sessions of these accounts sync the slot.
 pub fn resync(void: &Void, shell: &dyn Shell, table: &mut impl Table) {
     for &account in void.accounts.iter() {
         table.each_of(account, None, &mut |session| session.resync(&[void.slot], shell));
+    }
+}
+
+/// A frame, encoded once for each form in use.
+struct Forms {
+    frame: v1::ServerFrame,
+    encoded: [Option<Bytes>; 2],
+}
+
+impl Forms {
+    fn of(frame: v1::ServerFrame) -> Self {
+        Forms { frame, encoded: [None, None] }
+    }
+
+    /// The form that the session speaks.
+    fn fit(&mut self, session: &Session, shell: &dyn Shell) -> &Bytes {
+        let encoding = session.encoding();
+        let form = &mut self.encoded[usize::from(encoding == Encoding::Json)];
+        form.get_or_insert_with(|| shell.frame(&self.frame, encoding))
     }
 }
 

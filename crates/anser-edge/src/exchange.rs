@@ -1,7 +1,7 @@
 //! What goes into a session and what comes out.
 
 use anser_core::engine::{Answer, Query, ReplyTo};
-use anser_model::{AccountId, Command, DeviceId, Refusal, Slot};
+use anser_model::{AccountId, Command, ConversationId, DeviceId, Refusal, Slot};
 use anser_proto::{Encoding, v1};
 
 /// In whose name a token speaks, and under which versions.
@@ -70,6 +70,15 @@ pub enum Input {
     Answered(Asked, Result<Answer, Refusal>),
     /// An [`Effect::Command`] or [`Effect::Query`] could not even be given to its core: nothing happened.
     NotTaken(Asked, Refusal),
+    /// The answer to [`Effect::Look`]: of those of whom it is told.
+    Looked {
+        /// For which request.
+        request: u64,
+        /// In which conversation.
+        cid: ConversationId,
+        /// Who is there.
+        presences: Result<Vec<v1::Presence>, v1::Error>,
+    },
     /// It is time, after [`Effect::AskLater`].
     AskAgain {
         /// Which slot.
@@ -102,6 +111,17 @@ pub enum Effect {
         reply: ReplyTo,
         /// What is asked.
         query: Query,
+    },
+    /// Tell the session whether these are there whenever that changes, and of nobody else.
+    Watch(Vec<AccountId>),
+    /// Find out who of these is there. [`Input::Looked`] follows.
+    Look {
+        /// For which request.
+        request: u64,
+        /// In which conversation.
+        cid: ConversationId,
+        /// Of whom.
+        accounts: Vec<AccountId>,
     },
     /// Give [`Input::AskAgain`] in [`SYNC_RETRY_MS`](crate::session::SYNC_RETRY_MS).
     AskLater {

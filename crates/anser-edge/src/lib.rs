@@ -19,7 +19,7 @@ pub mod quota;
 pub mod session;
 pub mod shell;
 
-pub use deliver::{Table, deliver, pass_on, resync};
+pub use deliver::{Table, deliver, pass_on, resync, tell_own, tell_watching};
 pub use exchange::{Asked, Effect, Grant, Input, Question, Verified};
 pub use session::Session;
 pub use shell::{Framing, Shell, Terms};

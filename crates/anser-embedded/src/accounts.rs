@@ -11,7 +11,7 @@ use std::path::Path;
 use anser_core::ports::accounts::{
     AccountChange, AccountKey, AccountRow, Accounts, AccountsError, AddedDevice, Brought, BroughtAccount,
     DeviceRow, FamilyRow, InvitationRow, InvitationRule, NewAccount, NewDevice, OutboxChange, OutboxRow,
-    Rotation, SecondDevice, TokenHash,
+    Rotation, SecondDevice, Seen, TokenHash,
 };
 use anser_core::ports::{PortFuture, StoreError};
 use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
@@ -77,12 +77,17 @@ const SCHEMA: Schema = Schema {
             admin, deactivated, created_at)
             SELECT 1, handle, 'System', 1, 1, '', 0, 0, 0 FROM handle WHERE account = 1;
     ",
+        // When an account was there last, and whether others are told.
+        "
+        ALTER TABLE account ADD COLUMN last_seen_at INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE account ADD COLUMN presence INTEGER NOT NULL DEFAULT 1;
+    ",
     ],
 };
 
 const GET_ACCOUNT: &str = "
     SELECT account, handle, name, profile_version, credential_version, password_hash, admin, deactivated,
-        created_at, avatar, bio
+        created_at, avatar, bio, last_seen_at, presence
     FROM account WHERE account = ?1";
 const GET_HANDLES_AFTER: &str = "SELECT account FROM handle WHERE handle > ?1 ORDER BY handle LIMIT ?2";
 const GET_HANDLE: &str = "SELECT account FROM handle WHERE handle = ?1";
@@ -309,6 +314,10 @@ impl Accounts for SqliteAccounts {
 
     fn change(&self, account: AccountId, change: AccountChange) -> PortFuture<Result<(), AccountsError>> {
         self.write(move |transaction| change::apply(transaction, account, change))
+    }
+
+    fn note_seen(&self, seen: Vec<Seen>) -> PortFuture<Result<(), AccountsError>> {
+        self.write(move |transaction| seen.iter().try_for_each(|seen| devices::note_seen(transaction, seen)))
     }
 
     fn add_invitations(

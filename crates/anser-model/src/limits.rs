@@ -32,6 +32,10 @@ pub const AVATAR_BYTES: usize = 256;
 pub const HIDDEN_RANGES: usize = 500;
 /// Ranges that one command may hide.
 pub const HIDDEN_RANGES_PER_COMMAND: usize = 100;
+/// People of one conversation that one request may watch.
+pub const WATCHED_PER_REQUEST: usize = 200;
+/// People that one connection may watch.
+pub const WATCHED_PER_CONNECTION: usize = 1_000;
 /// Bytes of one protocol frame.
 pub const FRAME_BYTES: usize = 64 * 1024;
 /// Messages in one page of history.

@@ -139,6 +139,10 @@ mod switch {
         ChannelTellsMarks = "channel-tells-marks",
         /// Former members are told who types.
         TypingToFormer = "typing-to-former",
+        /// Whether somebody is there is told to members whom it does not know.
+        PresenceToStrangers = "presence-to-strangers",
+        /// A session goes on watching people whose conversation it is in no more.
+        WatchOutlivesMembership = "watch-outlives-membership",
         /// Nobody's membership ends with the conversation.
         DissolvedStays = "dissolved-stays",
     }

@@ -16,6 +16,7 @@ mod http_talking;
 mod idempotency;
 mod metrics;
 mod operator;
+mod presence;
 mod proxies;
 mod recall;
 mod registers;

@@ -334,6 +334,7 @@ impl Observer for Recorder {
             | Update::Conversation(_)
             | Update::Profiles(_)
             | Update::Typing { .. }
+            | Update::Presence(_)
             | Update::NotSaved(_)
             | Update::Missed(_) => {}
         }

@@ -74,6 +74,7 @@ pub fn requests(cid: &Bytes, scene: &Scene, third: u64, line: &mut Line) -> Vec<
         Request::GetMembers(v1::GetMembers { cid: cid() }),
         Request::GetMarks(v1::GetMarks { r#in: Some(at(&cid())) }),
         Request::Typing(v1::Typing { r#in: Some(at(&cid())) }),
+        Request::Watch(v1::Watch { r#in: Some(at(&cid())), accounts: vec![third] }),
         Request::GetProfiles(v1::GetProfiles { accounts: vec![third] }),
         Request::GetConversations(v1::GetConversations { cids: vec![cid()] }),
     ]
@@ -107,6 +108,7 @@ pub fn name(request: &Request) -> &'static str {
         Request::GetMembers(_) => "get_members",
         Request::GetMarks(_) => "get_marks",
         Request::Typing(_) => "typing",
+        Request::Watch(_) => "watch",
         Request::GetProfiles(_) => "get_profiles",
         Request::GetConversations(_) => "get_conversations",
     }
@@ -127,7 +129,7 @@ pub fn in_group(request: &Request, actor: Actor) -> Expected {
         Request::Hello(_) => refused(ErrorCode::HelloRepeated),
         Request::Ping(_) | Request::Sync(_) | Request::GetProfiles(_) => Expected::Own,
         Request::CreateGroup(_) => Expected::Accepted,
-        Request::Typing(_) => by_role(Expected::Own, Expected::Own),
+        Request::Typing(_) | Request::Watch(_) => by_role(Expected::Own, Expected::Own),
         Request::Send(_) | Request::Leave(_) => by_role(Expected::Accepted, Expected::Accepted),
         Request::ReadUpTo(_) => match actor {
             // To a former member the conversation ends with its removal.

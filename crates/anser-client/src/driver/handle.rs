@@ -276,6 +276,12 @@ impl Client {
         }
     }
 
+    /// Watches whether these people of a conversation are there, in place of those watched in it before; none: nobody
+    /// any more. What is known comes as updates, and is in [`Client::look`] under `presences`.
+    pub async fn watch(&self, cid: ConversationId, accounts: Vec<AccountId>) -> Result<(), ClientError> {
+        self.ask(Intent::Watch { cid, accounts }).await.map(drop)
+    }
+
     /// Any command.
     pub async fn command(&self, command: Command) -> Result<v1::Accepted, ClientError> {
         accepted(self.ask(Intent::Command(command)).await?)

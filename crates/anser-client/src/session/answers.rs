@@ -197,6 +197,9 @@ impl Session {
             }
             _ => {}
         }
+        if let (Answer::Presences(list), Asker::Presence(cid)) = (&answer, &asking.asker) {
+            self.present(turn, *cid, list);
+        }
         if let Asker::Application(ticket) = asking.asker {
             turn.answer(Some(ticket), Ok(answer));
         }
@@ -260,6 +263,7 @@ impl Session {
                             conversation.forget_doubted();
                         }
                     }
+                    Asker::Presence(cid) => self.presences.give_up(cid),
                     Asker::Profiles | Asker::Heads | Asker::Gap(_) => {}
                 }
             }
@@ -295,6 +299,7 @@ fn answer_of(query: &Query, result: Option<Answered>) -> Result<Answer, v1::Erro
         (Query::Conversations(_), Some(Answered::ConversationList(list))) => Ok(Answer::Conversations(list)),
         (Query::Versions(_), Some(Answered::VersionList(list))) => Ok(Answer::Versions(list)),
         (Query::Marks(_), Some(Answered::MarkList(list))) => Ok(Answer::Marks(list)),
+        (Query::Watch(_), Some(Answered::PresenceList(list))) => Ok(Answer::Presences(list)),
         (Query::Typing(_), Some(Answered::Done(_))) => Ok(Answer::Done),
         (
             Query::MarkUnread(_) | Query::Hide(_) | Query::ClearHistory(_),

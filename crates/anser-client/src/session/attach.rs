@@ -7,7 +7,8 @@ use anser_proto::{ErrorCode, Retry, VERSION_MAX, VERSION_MIN, v1, wire};
 use crate::session::cursor::SlotSet;
 use crate::session::exchange::{Ended, Failure, LinkId, Output, Status, TokenRefused, Update};
 use crate::session::link::Phase;
-use crate::session::{Asked, EntryState, InFlight, Session, Turn};
+use crate::session::queries::{Asker, Asking};
+use crate::session::{Asked, EntryState, InFlight, Keep, Session, Turn};
 use crate::store::Change;
 
 impl Session {
@@ -111,9 +112,18 @@ impl Session {
         self.cursor.set_owing(slots(&welcome.owing));
         let (device, session) = (DeviceId(welcome.device), SessionId(welcome.session));
         turn.tell(Update::Status(Status::Attached { account, device, session }));
-        if self.cursor.is_settled() {
-            turn.tell(Update::Synced);
+        if self.config.keep > Keep::Nothing && welcome.profile_version > 0 {
+            self.profiles.saw(account, welcome.profile_version);
         }
+        if self.cursor.is_settled() {
+            self.synced(turn);
+        }
+    }
+
+    /// Everything known is current. The server has forgotten whom this client watches.
+    fn synced(&mut self, turn: &mut Turn) {
+        self.presences.ask_again();
+        turn.tell(Update::Synced);
     }
 
     fn unwelcome(&self, welcome: &v1::Welcome) -> Option<&'static str> {
@@ -179,7 +189,7 @@ impl Session {
                 // What was missed since the Sync was sent still waits for another.
                 self.cursor.set_owing(slots(&started.owing).union(self.resync));
                 if self.cursor.is_settled() {
-                    turn.tell(Update::Synced);
+                    self.synced(turn);
                 }
             }
             Err(error) => {
@@ -213,7 +223,7 @@ impl Session {
         self.cursor.settle(slot, anser_model::N(heads.n));
         self.unsaved.cursor = true;
         if !was_settled && self.cursor.is_settled() {
-            turn.tell(Update::Synced);
+            self.synced(turn);
         }
     }
 
@@ -236,8 +246,10 @@ impl Session {
         self.outbox.lose_answers();
         self.marks.lose_answers();
         self.delivered.marks.lose_answers();
+        self.presences.lose();
         for (_, lost) in std::mem::take(&mut self.in_flight).into_iter().rev() {
             match lost.asked {
+                Asked::Query(Asking { asker: Asker::Presence(_), .. }) => {}
                 Asked::Query(asking) => self.queries.put_back(asking),
                 Asked::Hello | Asked::Ping | Asked::Sync(_) => {}
                 Asked::Command(_) | Asked::Mark(_) | Asked::Delivered(_) => {}

@@ -58,6 +58,8 @@ pub enum Query {
     Hide(v1::Hide),
     /// Clear a conversation for oneself. Answered with `Accepted`.
     ClearHistory(v1::ClearHistory),
+    /// Who of a conversation is there. The session asks it by itself; see [`Intent::Watch`].
+    Watch(v1::Watch),
     /// Say that one is typing. Answered with `Done`; of no use any more after a few seconds, and then given up.
     Typing(v1::Typing),
 }
@@ -76,6 +78,14 @@ pub enum Intent {
     },
     /// Answered with what it names.
     Query(Query),
+    /// Watch whether these people of a conversation are there, in place of those watched in it before; none: nobody
+    /// any more. Kept over reconnects. Answered with `Done` at once; what is known comes as an update.
+    Watch {
+        /// Through which conversation they are known.
+        cid: ConversationId,
+        /// Whom, at most 200.
+        accounts: Vec<AccountId>,
+    },
     /// Try a failed send again, as a new command. Answered like the command.
     Retry(ClientId),
     /// Forget a failed send.
@@ -195,6 +205,7 @@ impl Query {
             Query::MarkUnread(it) => Request::MarkUnread(it),
             Query::Hide(it) => Request::Hide(it),
             Query::ClearHistory(it) => Request::ClearHistory(it),
+            Query::Watch(it) => Request::Watch(it),
             Query::Typing(it) => Request::Typing(it),
         }
     }

@@ -1,6 +1,6 @@
 //! What the server sends of its own accord: events, heads, and notices about the connection.
 
-use anser_model::{AccountId, N};
+use anser_model::{AccountId, ConversationId, N};
 use anser_proto::v1::{self, ephemeral::What, event::Change, server_frame::Frame};
 use anser_proto::wire;
 
@@ -37,8 +37,29 @@ impl Session {
                 let Ok(cid) = wire::cid(&it.cid) else { return };
                 turn.tell(Update::Typing { cid, account: AccountId(it.account) });
             }
+            Some(What::Presence(presence)) => {
+                let account = AccountId(presence.account);
+                if self.config.keep > Keep::Nothing {
+                    self.profiles.saw(account, presence.profile_version);
+                }
+                if self.presences.told(presence) {
+                    turn.tell(Update::Presence(vec![account]));
+                }
+            }
             // Of a newer server.
             None => {}
+        }
+    }
+
+    /// It was answered who of a conversation is there.
+    pub(super) fn present(&mut self, turn: &mut Turn, cid: ConversationId, list: &v1::PresenceList) {
+        if self.config.keep > Keep::Nothing {
+            let seen = list.presences.iter().map(|it| (AccountId(it.account), it.profile_version));
+            seen.for_each(|(account, version)| self.profiles.saw(account, version));
+        }
+        let changed = self.presences.answered(cid, list);
+        if !changed.is_empty() {
+            turn.tell(Update::Presence(changed));
         }
     }
 
@@ -48,6 +69,9 @@ impl Session {
         if self.config.keep > Keep::Nothing {
             self.profiles.saw(AccountId(event.author), event.author_profile_version);
             self.fold(turn, &event);
+        }
+        if let Ok(cid) = wire::cid(&event.cid) {
+            self.presences.noticed(cid, &event);
         }
         turn.tell(Update::Event(Box::new(event)));
     }

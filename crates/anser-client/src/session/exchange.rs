@@ -87,6 +87,8 @@ pub enum Answer {
     Profiles(v1::ProfileList),
     /// How far members have read.
     Marks(v1::MarkList),
+    /// Who is there.
+    Presences(v1::PresenceList),
     /// Heads.
     Conversations(v1::ConversationList),
     /// What a message said before.
@@ -189,6 +191,8 @@ pub enum Update {
         /// Who.
         account: AccountId,
     },
+    /// Of these it is known otherwise whether they are there.
+    Presence(Vec<AccountId>),
     /// No slot owes anything any more: everything known is current.
     Synced,
     /// Another history began (a restore): everything that was known of conversations is gone.

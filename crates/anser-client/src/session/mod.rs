@@ -6,7 +6,7 @@
 //! | [`link`] | when a connection is opened, with which credential, when it counts as dead |
 //! | [`cursor`] | how far this client has come, and which slots owe it heads |
 //! | [`outbox`], [`marks`], [`queries`] | what was asked for and has no answer yet |
-//! | [`conversation`], [`profiles`] | what is known |
+//! | [`conversation`], [`profiles`], [`presences`] | what is known |
 //! | `attach`, `deliver`, `answers`, `write` | what inputs do to all of these |
 
 pub mod command;
@@ -19,6 +19,7 @@ pub mod exchange;
 pub mod link;
 pub mod marks;
 pub mod outbox;
+pub mod presences;
 pub mod profiles;
 pub mod queries;
 pub mod ranges;
@@ -46,6 +47,7 @@ use entropy::Entropy;
 use link::{Link, Phase};
 use marks::Marks;
 use outbox::Outbox;
+use presences::Presences;
 use profiles::Profiles;
 use queries::{Asking, Queries};
 
@@ -108,6 +110,7 @@ pub struct Session {
     /// Conversations of which something is in doubt, and about which no question is under way.
     rechecks_wanted: BTreeSet<ConversationId>,
     profiles: Profiles,
+    presences: Presences,
     in_flight: BTreeMap<u64, InFlight>,
     last_request: u64,
     unsaved: Unsaved,
@@ -182,6 +185,7 @@ impl Session {
             heads_wanted: BTreeSet::new(),
             rechecks_wanted: BTreeSet::new(),
             profiles: Profiles::default(),
+            presences: Presences::default(),
             in_flight: BTreeMap::new(),
             last_request: 0,
             unsaved: Unsaved::default(),
@@ -308,6 +312,11 @@ impl Session {
         &self.profiles
     }
 
+    /// What is known of who is there.
+    pub fn presences(&self) -> &Presences {
+        &self.presences
+    }
+
     fn restore(&mut self, saved: Saved) {
         for head in saved.heads {
             if let Ok(conversation) = Conversation::from_saved(head) {
@@ -351,6 +360,10 @@ impl Session {
             Intent::Query(mut query) => {
                 query.fill_in(self.cursor.timeline().get());
                 self.queries.ask_for_application(ticket, query, turn.now_ms()).err()
+            }
+            Intent::Watch { cid, accounts } => {
+                self.presences.watch(cid, accounts);
+                return turn.answer(Some(ticket), Ok(Answer::Done));
             }
             Intent::Retry(id) => self.retry(turn, ticket, id).err(),
             Intent::Discard(id) => {

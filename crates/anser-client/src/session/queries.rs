@@ -27,6 +27,8 @@ pub enum Asker {
     Gap(ConversationId),
     /// The session, for what has become of facts that it holds.
     Recheck(ConversationId),
+    /// The session, for who of a conversation is there.
+    Presence(ConversationId),
 }
 
 /// One question.

@@ -57,6 +57,7 @@ impl Session {
             Asker::Recheck(cid) => {
                 self.rechecks_wanted.insert(cid);
             }
+            Asker::Presence(cid) => self.presences.want(cid),
             Asker::Profiles | Asker::Heads | Asker::Gap(_) => self.queries.put_back(asking),
         }
     }
@@ -169,6 +170,7 @@ impl Session {
         self.ask_for_profiles(turn);
         self.ask_for_heads(turn);
         self.ask_for_rechecks(turn);
+        self.ask_for_presences(turn);
         while self.has_room() {
             let Some(asking) = self.queries.next(turn.now_ms()) else { return };
             let request = asking.query.request();
@@ -207,6 +209,16 @@ impl Session {
             if let Some(page) = self.conversations.get(&cid).and_then(Conversation::recheck) {
                 return self.queries.ask(Asker::Recheck(cid), Query::Page(page), turn.now_ms());
             }
+        }
+    }
+
+    /// Once everything is current: while a slot owes its heads, the server tells nothing of it.
+    fn ask_for_presences(&mut self, turn: &mut Turn) {
+        if !self.resync.is_empty() || !self.cursor.is_settled() {
+            return;
+        }
+        while let Some((cid, watch)) = self.presences.next_request() {
+            self.queries.ask(Asker::Presence(cid), Query::Watch(watch), turn.now_ms());
         }
     }
 

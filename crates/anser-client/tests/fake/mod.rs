@@ -75,6 +75,11 @@ pub struct Server {
     attached: bool,
     pub now_ms: u64,
     /// What the next commands get instead of an answer.
+    pub own_profile_version: u64,
+    /// What it is asked about people, and who of them is there.
+    pub profiles_asked: Vec<u64>,
+    pub watches: Vec<(bytes::Bytes, Vec<u64>)>,
+    pub there: BTreeMap<u64, v1::Presence>,
     pub refusals: VecDeque<v1::Error>,
     pub out: VecDeque<v1::ServerFrame>,
     /// Client ids in the order in which they first came.
@@ -273,7 +278,11 @@ impl Server {
             | Request::Hide(_)
             | Request::ClearHistory(_)) => self.take_register(request),
             Request::GetPage(asked) => self.page(&asked),
-            Request::GetProfiles(_) => Answered::ProfileList(v1::ProfileList::default()),
+            Request::GetProfiles(asked) => {
+                self.profiles_asked.extend(asked.accounts);
+                Answered::ProfileList(v1::ProfileList::default())
+            }
+            Request::Watch(watch) => self.watch(watch),
             Request::GetConversations(asked) => {
                 let asked_for = |peer: &AccountId| {
                     asked.cids.is_empty() || asked.cids.contains(&wire::cid_bytes(cid(*peer)))
@@ -322,6 +331,7 @@ impl Server {
             resume_ticket: "ticket".into(),
             backoff_base_ms: 100,
             backoff_cap_ms: 2_000,
+            profile_version: self.own_profile_version,
         })
     }
 

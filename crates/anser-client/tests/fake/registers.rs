@@ -1,4 +1,4 @@
-//! What a person decides for oneself alone, and what was delivered, as the server takes it.
+//! What a person decides for oneself alone, what was delivered, and who is there, as the server takes it.
 
 use anser_model::AccountId;
 use anser_proto::v1::client_frame::Request;
@@ -9,6 +9,18 @@ use anser_proto::{ErrorCode, wire};
 use super::{OWN, Server, accepted, cid};
 
 impl Server {
+    /// Who of those asked for is there.
+    pub(super) fn watch(&mut self, watch: v1::Watch) -> Answered {
+        if let Some(error) = self.refusals.pop_front() {
+            return Answered::Error(error);
+        }
+        let presences =
+            watch.accounts.iter().filter_map(|account| self.there.get(account).copied()).collect();
+        let cid = wire::cid_bytes(cid(self.peer_of(watch.r#in)));
+        self.watches.push((cid.clone(), watch.accounts));
+        Answered::PresenceList(v1::PresenceList { cid, presences })
+    }
+
     pub(super) fn take_register(&mut self, request: Request) -> Answered {
         match request {
             Request::DeliveredUpTo(v1::DeliveredUpTo { timeline, .. })

@@ -203,6 +203,15 @@ pub enum Query {
         /// In which conversation.
         cid: ConversationId,
     },
+    /// Of whom in a conversation an account may know whether they are there.
+    Acquainted {
+        /// Who asks.
+        account: AccountId,
+        /// In which conversation.
+        cid: ConversationId,
+        /// Of whom.
+        others: Vec<AccountId>,
+    },
     /// What changed for an account in this slot after an n.
     Changes {
         /// Whose conversations.
@@ -377,6 +386,8 @@ pub enum Answer {
         /// One for each conversation that changed.
         heads: Vec<Head>,
     },
+    /// Of whom it may be known whether they are there.
+    Acquainted(Acquainted),
     /// What a home keeps.
     Home(HomeView),
     /// There is nothing to say of it.
@@ -467,6 +478,19 @@ pub struct MemberMark {
     pub joined: Seq,
 }
 
+/// Of whom in a conversation it may be known whether they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquainted {
+    /// In which conversation.
+    pub cid: ConversationId,
+    /// Those asked for, without those of whom it may not.
+    pub accounts: Vec<AccountId>,
+    /// Which slot.
+    pub slot: Slot,
+    /// As of which n.
+    pub n: N,
+}
+
 /// What the home of an account keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HomeView {
@@ -524,6 +548,7 @@ impl Work {
                 | Query::Versions { cid, .. }
                 | Query::Marks { cid, .. }
                 | Query::Typing { cid, .. }
+                | Query::Acquainted { cid, .. }
                 | Query::Head { cid, .. }
                 | Query::Home { cid },
             ) => Some(*cid),

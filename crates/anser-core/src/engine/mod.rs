@@ -33,8 +33,8 @@ use self::commands::Parked;
 use self::flush::Flushing;
 use self::messages::Work;
 pub use self::messages::{
-    Accepted, Answer, AskId, Effect, Event, Fetch, FetchId, Fetched, HomeView, Input, Marks, MemberMark,
-    Members, Now, Page, Query, Released, ReplyTo, Start, Typing, Versions, Void,
+    Accepted, Acquainted, Answer, AskId, Effect, Event, Fetch, FetchId, Fetched, HomeView, Input, Marks,
+    MemberMark, Members, Now, Page, Query, Released, ReplyTo, Start, Typing, Versions, Void,
 };
 use crate::storage::StoredFact;
 

@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anser_model::limits::PAGE_MESSAGES;
-use anser_model::{AccountId, ConversationId, ConversationKind, N, Refusal, Role, Seq, Version, planted};
+use anser_model::{
+    AccountId, ConversationId, ConversationKind, N, Refusal, Role, Seq, UnixMillis, Version, planted,
+};
 
 use super::commands::{Attempt, Need};
 use super::messages::{
-    Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo, Typing,
-    Versions, Wanted, Work,
+    Acquainted, Answer, Effect, Fetch, Fetched, HomeView, Marks, MemberMark, Members, Page, Query, ReplyTo,
+    Typing, Versions, Wanted, Work,
 };
 use super::{FetchFor, SlotEngine};
-use crate::conversation::{Conversation, Head};
+use crate::conversation::{Conversation, Head, Member};
 use crate::decide::{require_member, require_writer};
 use crate::ports::StoreError;
 use crate::ports::history::HistoryRange;
@@ -112,6 +114,11 @@ impl SlotEngine {
                     let (account, slot, n) = (*account, self.config.slot, self.newest);
                     self.pipeline.hold_typing(Typing { account, cid, audience, slot, n });
                     Answer::Done
+                })
+            }
+            Query::Acquainted { account, others, .. } => {
+                acquainted(&cached.state, *account, others).map(|accounts| {
+                    Answer::Acquainted(Acquainted { cid, accounts, slot: self.config.slot, n: self.newest })
                 })
             }
             Query::Head { account, .. } => match cached.state.head_for(*account) {
@@ -322,6 +329,28 @@ fn typing_audience(conversation: &Conversation, account: AccountId) -> Result<Ar
         return Ok(conversation.members.keys().copied().filter(others).collect());
     }
     Ok(conversation.roster().iter().copied().filter(others).collect())
+}
+
+/// Of whom of these an account may know whether they are there: the present members of a group, and in a direct
+/// conversation the other one once it has said something there, or whoever writes to a stranger would learn when
+/// it is awake.
+fn acquainted(
+    conversation: &Conversation,
+    account: AccountId,
+    others: &[AccountId],
+) -> Result<Vec<AccountId>, Refusal> {
+    let asker = require_member(conversation, account)?;
+    let kind = conversation.shared.kind;
+    if kind == Some(ConversationKind::Channel) && asker.role < Role::Admin {
+        return Err(Refusal::NotAllowed("admins and the owner are told who is there in a channel"));
+    }
+    let is_direct = kind == Some(ConversationKind::Direct);
+    let is_acquainted = |&other: &AccountId| {
+        let has_spoken = |member: &Member| member.newest_client_time > UnixMillis(0);
+        let member = conversation.present(other).filter(|member| !is_direct || has_spoken(member));
+        other != account && (member.is_some() || planted!(PresenceToStrangers))
+    };
+    Ok(others.iter().copied().filter(is_acquainted).collect())
 }
 
 #[cfg(test)]

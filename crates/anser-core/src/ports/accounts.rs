@@ -61,6 +61,49 @@ pub struct AccountRow {
     pub deactivated: bool,
     /// When it registered.
     pub created_at: UnixMillis,
+    /// When a session of it last ended; 0: never.
+    pub last_seen_at: UnixMillis,
+    /// Who is told whether it is there.
+    pub presence: PresenceShown,
+}
+
+/// Who is told whether somebody is there, and since when not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PresenceShown {
+    /// Whoever is acquainted with it.
+    #[default]
+    Everyone,
+    /// Nobody.
+    Nobody,
+}
+
+impl PresenceShown {
+    /// All of them.
+    pub const ALL: [PresenceShown; 2] = [PresenceShown::Everyone, PresenceShown::Nobody];
+
+    /// Its name in requests and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PresenceShown::Everyone => "everyone",
+            PresenceShown::Nobody => "nobody",
+        }
+    }
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shown| shown.as_str() == name)
+    }
+}
+
+/// A session that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Whose.
+    pub account: AccountId,
+    /// On which device.
+    pub device: DeviceId,
+    /// When.
+    pub at: UnixMillis,
 }
 
 /// An account that registers, with its first device.
@@ -154,7 +197,7 @@ pub struct DeviceRow {
     pub version: u64,
     /// When it signed in.
     pub created_at: UnixMillis,
-    /// When it last refreshed.
+    /// When it last refreshed, or a session of it last ended.
     pub last_seen_at: UnixMillis,
     /// Whether it was signed out.
     pub revoked: bool,
@@ -321,6 +364,8 @@ pub enum AccountChange {
         avatar: String,
         /// What it says of itself.
         bio: String,
+        /// Who is told whether it is there.
+        presence: PresenceShown,
     },
     /// Another password. The credential version grows, every device but one is revoked, and that one
     /// starts another family.
@@ -454,6 +499,10 @@ pub trait Accounts: Send + Sync {
 
     /// Changes one account, if it still has the version that the change was decided on.
     fn change(&self, account: AccountId, change: AccountChange) -> PortFuture<Result<(), AccountsError>>;
+
+    /// Notes when devices, and their accounts, were seen last, all or none. An earlier time than is known
+    /// changes nothing; devices that are gone are passed over.
+    fn note_seen(&self, seen: Vec<Seen>) -> PortFuture<Result<(), AccountsError>>;
 
     /// Adds invitations, all or none. `Conflict` where the rule does not hold.
     fn add_invitations(

@@ -9,7 +9,7 @@ use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 use super::accounts::{
     AccountChange, AccountKey, AccountRow, Accounts, AccountsError, DEVICES_PER_ACCOUNT, DeviceKind,
     DeviceRow, InvitationRow, InvitationRule, NewAccount, NewDevice, NewFamily, OutboxChange, OutboxRow,
-    PasswordHash, REVOKED_DEVICE_KEPT_MS, Rotation, SecondDevice, TokenHash,
+    PasswordHash, PresenceShown, REVOKED_DEVICE_KEPT_MS, Rotation, SecondDevice, Seen, TokenHash,
 };
 use super::log_conformance::block_on;
 
@@ -36,6 +36,7 @@ pub fn check_accounts(fresh: &mut dyn FnMut() -> Box<dyn AccountsFactory>) {
     a_family_moves_on_only_from_where_it_is(&*fresh());
     another_password_leaves_one_device(&*fresh());
     a_profile_changes_by_version(&*fresh());
+    who_was_seen_later_is_not_seen_earlier(&*fresh());
     a_deactivated_account_lets_nobody_in(&*fresh());
     the_outbox_keeps_what_was_not_acknowledged(&*fresh());
     administered::check(fresh);
@@ -160,6 +161,8 @@ fn a_registered_account_is_found_by_id_and_handle(factory: &dyn AccountsFactory)
         admin: new.admin,
         deactivated: false,
         created_at: NOW,
+        last_seen_at: UnixMillis(0),
+        presence: PresenceShown::Everyone,
     };
     let (my, your) = (Some(row(person(ME, "me", 1))), Some(row(person(YOU, "you", 2))));
     let keys = vec![
@@ -382,7 +385,8 @@ fn a_profile_changes_by_version(factory: &dyn AccountsFactory) {
     let accounts = with_me(factory);
     let rename = |account, from_version, name: &str| {
         let (avatar, bio) = (format!("{name}.png"), format!("I am {name}"));
-        let change = AccountChange::Profile { from_version, name: name.into(), avatar, bio };
+        let presence = if name == "third" { PresenceShown::Nobody } else { PresenceShown::Everyone };
+        let change = AccountChange::Profile { from_version, name: name.into(), avatar, bio, presence };
         block_on(accounts.change(account, change))
     };
     assert_eq!(rename(ME, 1, "first"), Ok(()));
@@ -392,8 +396,28 @@ fn a_profile_changes_by_version(factory: &dyn AccountsFactory) {
     let row = me(&*accounts);
     assert_eq!((row.name.as_str(), row.profile_version, row.credential_version), ("third", 3, 1));
     assert_eq!((row.avatar.as_str(), row.bio.as_str()), ("third.png", "I am third"));
+    assert_eq!(row.presence, PresenceShown::Nobody);
     let change = |version| (ME, OutboxChange::ProfileChanged { version });
     assert_eq!(told(&*accounts), [change(2), change(3)]);
+}
+
+fn who_was_seen_later_is_not_seen_earlier(factory: &dyn AccountsFactory) {
+    let accounts = with_me(factory);
+    assert_eq!(block_on(accounts.register(person(YOU, "you", 2))), Ok(()));
+    let seen = |account, device, at| Seen { account, device: DeviceId(device), at };
+    let note = |seen| block_on(accounts.note_seen(seen));
+    assert_eq!(note(vec![seen(ME, 1, LATER), seen(AccountId(9), 9, LATER), seen(ME, 2, NOW)]), Ok(()));
+    let account = |account| get(&*accounts, account).expect("registered").last_seen_at;
+    assert_eq!(
+        (account(ME), account(YOU), devices(&*accounts)[0].last_seen_at),
+        (LATER, UnixMillis(0), LATER)
+    );
+    assert_eq!(note(vec![seen(ME, 1, NOW)]), Ok(()));
+    assert_eq!((account(ME), devices(&*accounts)[0].last_seen_at), (LATER, LATER));
+    assert_eq!(note(Vec::new()), Ok(()));
+    drop(accounts);
+    let row = me(&*factory.open());
+    assert_eq!((row.last_seen_at, row.profile_version), (LATER, 1), "it is no other profile");
 }
 
 fn a_deactivated_account_lets_nobody_in(factory: &dyn AccountsFactory) {
@@ -425,6 +449,7 @@ fn the_outbox_keeps_what_was_not_acknowledged(factory: &dyn AccountsFactory) {
             name: "x".into(),
             avatar: String::new(),
             bio: String::new(),
+            presence: PresenceShown::Everyone,
         };
         assert_eq!(block_on(accounts.change(ME, change)), Ok(()));
     };

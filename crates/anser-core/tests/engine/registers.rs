@@ -108,7 +108,7 @@ impl Own {
     }
 }
 
-/// Who has read how far is told to members alone; in a channel, to its admins and owner.
+/// How far others have read, who types and who is there is told to members alone; in a channel, to its admins and owner.
 pub(super) fn check_marks(
     play: &mut Play,
     slot: Slot,
@@ -172,6 +172,21 @@ pub(super) fn check_marks(
         }
         (Some(false), Err(Refusal::NotAllowed(_)), []) | (None, Err(Refusal::NoLongerMember), []) => {}
         (may, answer, told) => panic!("{account} may write {may:?}: {answer:?}, and {told:?} are told"),
+    }
+    let asked: Vec<AccountId> = (0..12).map(AccountId).collect();
+    let caller = play.world.query(slot, Query::Acquainted { account, cid, others: asked });
+    play.world.settle();
+    let answer = play.world.answers.remove(&caller).expect("it is answered");
+    // In a direct conversation only of those who have spoken: every fact under a client id is such.
+    let has_spoken =
+        |other: &AccountId| facts.iter().any(|(_, it)| it.author == *other && it.command.is_some());
+    let is_known = |other: &AccountId| kind != Some(ConversationKind::Direct) || has_spoken(other);
+    match (may, answer) {
+        (Some(true), Ok(Answer::Acquainted(known))) => {
+            assert_eq!(known.accounts, others.into_iter().filter(is_known).collect::<Vec<_>>());
+        }
+        (Some(false), Err(Refusal::NotAllowed(_))) | (None, Err(Refusal::NoLongerMember)) => {}
+        (may, answer) => panic!("{account} may know who is there {may:?}, and is told {answer:?}"),
     }
 }
 

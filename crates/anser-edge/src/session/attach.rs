@@ -70,8 +70,10 @@ impl Session {
             profile_version,
             round: 0,
             quota: Bucket::default(),
+            has_entered: true,
             send_only,
             kept,
+            watching: None,
         }));
         self.wait(Waiting::Welcome(greeting));
         effects.push(Effect::Enter(grant.account));
@@ -88,7 +90,8 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) -> Result<(), v1::Error> {
         let home = home(answer)?;
-        let grant = self.attached.as_ref().expect("it asked the home when it was attached").grant;
+        let attached = self.attached.as_ref().expect("it asked the home when it was attached");
+        let (grant, profile_version) = (attached.grant, attached.profile_version);
         if !admits(&home, &grant) {
             let why = "the device was signed out, or its credentials were changed: sign in again";
             return Err(v1::Error::new(ErrorCode::Revoked, why));
@@ -107,6 +110,7 @@ impl Session {
             resume_ticket: shell.resume_ticket(&grant, self.id(), now),
             backoff_base_ms: BACKOFF_BASE_MS,
             backoff_cap_ms: terms.backoff_cap_ms,
+            profile_version,
         };
         self.push_result(greeting.id, Wire::Welcome(welcome), shell);
         self.begin_sync(slots, &greeting.cursor, shell, effects);
@@ -128,6 +132,7 @@ impl Session {
             return Err(v1::Error::new(ErrorCode::BadValue, "the connection said send_only in its hello"));
         }
         attached.kept.get_or_insert_default().restart();
+        self.watch_nobody();
         self.wait(Waiting::Sync { id, cursor });
         effects.push(Effect::Ask(ask_home(account, shell)));
         Ok(())

@@ -8,6 +8,7 @@
 //! - [`requests`]: everything else that clients ask
 //! - [`kept`]: events that are kept back, or were missed
 //! - [`queue`]: what waits to be written
+//! - [`watching`]: of whom it wants to know whether they are there
 
 mod attach;
 mod kept;
@@ -15,6 +16,7 @@ mod queue;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::collections::VecDeque;
 
@@ -26,6 +28,7 @@ use bytes::Bytes;
 use self::kept::{Fate, KeptBack};
 use self::queue::Queue;
 use self::requests::Waiting;
+use self::watching::Watching;
 use crate::admission::Class;
 use crate::quota::Bucket;
 use crate::{Asked, Effect, Framing, Grant, Input, Shell, Verified, convert};
@@ -33,6 +36,7 @@ use crate::{Asked, Effect, Framing, Grant, Input, Shell, Verified, convert};
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
 pub use queue::{QUEUE_BYTES_EPHEMERAL, QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
 pub use requests::{PUT_OFF_MS, RECONNECT_AFTER_MS};
+pub(crate) use watching::parting;
 
 /// One connection of a client: see the module. Between frames it owns nothing but who is on it.
 #[derive(Debug)]
@@ -60,9 +64,13 @@ struct Attached {
     round: u32,
     /// What it may still ask.
     quota: Bucket,
+    /// It is in the routing.
+    has_entered: bool,
     /// No events are sent.
     send_only: bool,
     kept: Option<Box<KeptBack>>,
+    /// Whom it watches, if anybody.
+    watching: Option<Box<Watching>>,
 }
 
 impl Session {
@@ -91,7 +99,16 @@ impl Session {
     pub fn admitted(id: u64, verified: Verified) -> Self {
         let Verified { grant, profile_version } = verified;
         let quota = Bucket::default();
-        let attached = Attached { grant, profile_version, round: 0, quota, send_only: true, kept: None };
+        let attached = Attached {
+            grant,
+            profile_version,
+            round: 0,
+            quota,
+            has_entered: false,
+            send_only: true,
+            kept: None,
+            watching: None,
+        };
         Session { attached: Some(Box::new(attached)), ..Session::new(id) }
     }
 
@@ -108,6 +125,11 @@ impl Session {
     /// Who is on it, once the token was good: it has been entered in the routing.
     pub fn account(&self) -> Option<AccountId> {
         self.attached.as_ref().map(|attached| attached.grant.account)
+    }
+
+    /// In whose name it has entered the routing: somebody is there on it.
+    pub fn entered(&self) -> Option<Grant> {
+        self.attached.as_ref().filter(|attached| attached.has_entered).map(|attached| attached.grant)
     }
 
     /// Whether it waits for the answer to an [`Effect::Ask`]: no frame may be given to it.
@@ -148,6 +170,9 @@ impl Session {
             Input::Told(answer) => self.told(answer, now, shell, effects),
             Input::Missing(missing) => self.existing(missing, shell, effects),
             Input::Profiles(profiles) => self.profiles(profiles, shell),
+            Input::Answered(Asked::Request(id), Ok(Answer::Acquainted(found))) => {
+                self.acquainted(id, found, shell, effects);
+            }
             Input::Answered(Asked::Request(id), answer) => self.answered(id, &answer, shell),
             Input::Answered(Asked::Sync(slot, round), answer) => {
                 self.sync_answered(slot, round, answer, shell, effects);
@@ -156,6 +181,7 @@ impl Session {
                 self.refuse(id, convert::error(&refusal), shell);
             }
             Input::NotTaken(Asked::Sync(slot, round), _) => effects.push(Effect::AskLater { slot, round }),
+            Input::Looked { request, cid, presences } => self.looked(request, cid, presences, shell),
             Input::AskAgain { slot, round } => self.ask_again(slot, round, shell, effects),
         }
     }
@@ -191,6 +217,7 @@ impl Session {
         if planted!(DropFanout) {
             return;
         }
+        self.watch_nobody();
         let Some(attached) = self.attached.as_mut().filter(|attached| !attached.send_only) else { return };
         let kept = attached.kept.get_or_insert_default();
         // Before its welcome a client knows of nothing that it could have missed: it is told after it.

@@ -4,7 +4,7 @@ use anser_core::ports::accounts::{AccountChange, AccountRow, AccountsError, Outb
 use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 use rusqlite::{Transaction, params};
 
-use super::{DROP_FAMILY_OF, Refusal, devices, get_account, get_devices, tell};
+use super::{DROP_FAMILY_OF, Refusal, devices, get_account, get_devices, rows, tell};
 use crate::sqlite::counted;
 
 /// Walks through those who run the installation, who have an index of their own: there are few.
@@ -22,13 +22,13 @@ pub(super) fn apply(
     let row = get_account(transaction, account)?.ok_or(AccountsError::NotFound)?;
     let id = account.0.cast_signed();
     match change {
-        AccountChange::Profile { from_version, name, avatar, bio } => {
+        AccountChange::Profile { from_version, name, avatar, bio, presence } => {
             if row.profile_version != from_version {
                 return Err(AccountsError::Conflict.into());
             }
             transaction.execute(
-                "UPDATE account SET name = ?2, avatar = ?3, bio = ?4 WHERE account = ?1",
-                params![id, name, avatar, bio],
+                "UPDATE account SET name = ?2, avatar = ?3, bio = ?4, presence = ?5 WHERE account = ?1",
+                params![id, name, avatar, bio, rows::presence_column(presence)],
             )?;
             raise_profile(transaction, &row)
         }

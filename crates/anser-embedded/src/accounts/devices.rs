@@ -2,19 +2,30 @@
 
 use anser_core::ports::accounts::{
     AccountsError, AddedDevice, DEVICES_PER_ACCOUNT, DeviceRow, NewDevice, NewFamily, OutboxChange,
-    REVOKED_DEVICE_KEPT_MS, SecondDevice,
+    REVOKED_DEVICE_KEPT_MS, SecondDevice, Seen,
 };
 use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    ADD_DEVICE, ADD_FAMILY, DROP_FAMILY_OF, DROP_OLD_DEVICES, REVOKE_DEVICE, Refusal, get_devices, rows, tell,
+    ADD_DEVICE, ADD_FAMILY, DROP_FAMILY_OF, DROP_OLD_DEVICES, REVOKE_DEVICE, Refusal, SEE_DEVICE,
+    get_devices, rows, tell,
 };
 use crate::sqlite::counted;
 
 pub(super) const GET_BY_KEY: &str = "SELECT device FROM device WHERE account = ?1 AND key = ?2";
 pub(super) const RENEW: &str = "
     UPDATE device SET name = ?2, kind = ?3, last_seen_at = max(last_seen_at, ?4) WHERE device = ?1";
+
+const SEE_ACCOUNT: &str = "UPDATE account SET last_seen_at = max(last_seen_at, ?2) WHERE account = ?1";
+
+/// Notes when a device and its account were seen.
+pub(super) fn note_seen(transaction: &Transaction<'_>, seen: &Seen) -> Result<(), Refusal> {
+    let at = counted(seen.at.0);
+    transaction.prepare_cached(SEE_ACCOUNT)?.execute((seen.account.0.cast_signed(), at))?;
+    transaction.prepare_cached(SEE_DEVICE)?.execute((seen.device.0.cast_signed(), at))?;
+    Ok(())
+}
 
 /// Adds a device, or gives the live one with its key another family, once others have made room.
 pub(super) fn add(

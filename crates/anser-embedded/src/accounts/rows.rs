@@ -2,7 +2,7 @@
 
 use anser_core::ports::accounts::{
     AccountRow, DeviceKind, DeviceRow, FamilyRow, InvitationRow, OutboxChange, OutboxRow, PasswordHash,
-    TokenHash,
+    PresenceShown, TokenHash,
 };
 use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
 use rusqlite::Row;
@@ -44,6 +44,21 @@ fn device_kind(row: &Row<'_>, column: usize) -> Result<DeviceKind, Refusal> {
     Ok(kind.ok_or_else(|| Fault::damaged(format!("a device of kind {stored} was found")))?)
 }
 
+/// Who is told of an account's presence as stored, for ever.
+pub(super) fn presence_column(presence: PresenceShown) -> i64 {
+    match presence {
+        PresenceShown::Nobody => 0,
+        PresenceShown::Everyone => 1,
+    }
+}
+
+fn presence(row: &Row<'_>, column: usize) -> Result<PresenceShown, Refusal> {
+    let stored: i64 = row.get(column)?;
+    let shown = PresenceShown::ALL.into_iter().find(|&shown| presence_column(shown) == stored);
+    Ok(shown
+        .ok_or_else(|| Fault::damaged(format!("an account that shows its presence to {stored} was found")))?)
+}
+
 fn id(row: &Row<'_>, column: usize) -> Result<u64, Refusal> {
     Ok(row.get::<_, i64>(column)?.cast_unsigned())
 }
@@ -66,6 +81,8 @@ pub(super) fn account_row(row: &Row<'_>) -> Result<AccountRow, Refusal> {
         created_at: UnixMillis(count(row, 8)?),
         avatar: row.get(9)?,
         bio: row.get(10)?,
+        last_seen_at: UnixMillis(count(row, 11)?),
+        presence: presence(row, 12)?,
     })
 }
 

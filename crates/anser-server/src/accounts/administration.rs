@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use anser_core::ports::PortFuture;
-use anser_core::ports::accounts::{AccountChange, AccountKey, AccountRow, Accounts, AccountsError};
+use anser_core::ports::accounts::{
+    AccountChange, AccountKey, AccountRow, Accounts, AccountsError, PresenceShown,
+};
 use anser_core::ports::clock::Clock;
 use anser_core::ports::keys::{ApiKeys, Scope, Scopes};
 use anser_core::ports::random::Random;
@@ -118,12 +120,15 @@ pub struct AccountView {
     pub has_password: bool,
     /// When it was made.
     pub created_at: UnixMillis,
+    /// Who is told whether it is there.
+    pub presence: PresenceShown,
 }
 
 impl From<AccountRow> for AccountView {
     fn from(row: AccountRow) -> Self {
-        let (admin, created_at) = (row.admin, row.created_at);
-        AccountView { admin, has_password: row.password_hash.is_some(), created_at, profile: row.into() }
+        let AccountRow { admin, created_at, presence, .. } = row;
+        let has_password = row.password_hash.is_some();
+        AccountView { admin, has_password, created_at, presence, profile: row.into() }
     }
 }
 

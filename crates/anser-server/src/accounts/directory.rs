@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 
-use anser_core::ports::accounts::{AccountKey, AccountRow};
-use anser_model::AccountId;
+use anser_core::ports::accounts::{AccountKey, AccountRow, PresenceShown, Seen};
+use anser_model::{AccountId, UnixMillis};
 
 use super::{AccessError, AccountService, Session, rules};
 
@@ -47,6 +47,17 @@ impl From<AccountRow> for Profile {
     }
 }
 
+/// What is kept of whether somebody is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastSeen {
+    /// Who.
+    pub account: AccountId,
+    /// The version of its profile.
+    pub version: u64,
+    /// When a session of it last ended; 0: never. `None` if nobody is to be told whether it is there.
+    pub at: Option<UnixMillis>,
+}
+
 /// Accounts known to exist. An account id is for ever, so an entry can never become false; of two
 /// halves the older one is dropped when the younger is full.
 #[derive(Default)]
@@ -86,6 +97,25 @@ impl AccountService {
         let keys = accounts.into_iter().map(AccountKey::Id).collect();
         let rows = self.parts.accounts.accounts(keys).await?;
         Ok(rows.into_iter().map(|row| row.map(Profile::from)).collect())
+    }
+
+    /// When those of the accounts that exist were there last. The caller sees to it that the asker may know.
+    pub async fn last_seen(&self, accounts: Vec<AccountId>) -> Result<Vec<LastSeen>, AccessError> {
+        let mut found = Vec::with_capacity(accounts.len());
+        for some in accounts.chunks(PROFILES_PER_CALL) {
+            let keys = some.iter().copied().map(AccountKey::Id).collect();
+            found.extend(self.parts.accounts.accounts(keys).await?.into_iter().flatten().map(|row| {
+                let is_shown = row.presence == PresenceShown::Everyone && !row.deactivated;
+                let at = is_shown.then_some(row.last_seen_at);
+                LastSeen { account: row.account, version: row.profile_version, at }
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Notes that sessions have ended.
+    pub async fn note_seen(&self, seen: Vec<Seen>) -> Result<(), AccessError> {
+        Ok(self.parts.accounts.note_seen(seen).await?)
     }
 
     /// Which of the accounts exist, or have existed, in the order asked for.

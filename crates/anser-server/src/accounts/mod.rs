@@ -27,7 +27,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anser_core::ports::accounts::{AccountKey, AccountRow, Accounts};
-pub use anser_core::ports::accounts::{DeviceKind, SecondDevice};
+pub use anser_core::ports::accounts::{DeviceKind, PresenceShown, SecondDevice, Seen};
 use anser_core::ports::clock::Clock;
 use anser_core::ports::keys::ApiKeys;
 pub use anser_core::ports::keys::{ApiKeyRow, KEYS_IN_FORCE, Scope, Scopes};
@@ -38,7 +38,7 @@ pub use administration::{ACCOUNTS_PER_PAGE, AccountView, Administration, ApiCall
 pub use anser_edge::Grant;
 pub use anser_edge::quota::Rate;
 pub use bring::{IMPORTED_PER_CALL, Imported, NewPerson, TokenRequest};
-pub use directory::{PROFILES_PER_CALL, Profile};
+pub use directory::{LastSeen, PROFILES_PER_CALL, Profile};
 pub use error::AccessError;
 pub use home::{CredentialView, Home, HomeError};
 pub use invitations::{FirstInvitations, INVITATIONS_PER_AUTHOR, Invitation};

@@ -1,6 +1,6 @@
 //! One's own profile: what others see, and what only oneself does.
 
-use anser_core::ports::accounts::{AccountChange, AccountsError};
+use anser_core::ports::accounts::{AccountChange, AccountsError, PresenceShown};
 
 use super::administration::ATTEMPTS;
 use super::{AccessError, AccountService, AccountView, Profile, Secret, Session, rules};
@@ -14,6 +14,8 @@ pub struct ProfileChange {
     pub avatar: Option<String>,
     /// What it says of itself; empty: nothing.
     pub bio: Option<String>,
+    /// Who is to be told whether it is there.
+    pub presence: Option<PresenceShown>,
 }
 
 impl AccountService {
@@ -40,16 +42,18 @@ impl AccountService {
                     field.clone_from(asked);
                 }
             }
+            next.presence = change.presence.unwrap_or(row.presence);
             if next == row {
                 return Ok(row.into());
             }
-            let change = AccountChange::Profile {
+            let changed = AccountChange::Profile {
                 from_version: row.profile_version,
                 name: next.name.clone(),
                 avatar: next.avatar.clone(),
                 bio: next.bio.clone(),
+                presence: next.presence,
             };
-            match self.parts.accounts.change(row.account, change).await {
+            match self.parts.accounts.change(row.account, changed).await {
                 Ok(()) => {
                     next.profile_version += 1;
                     // The outbox tells it too, so whoever misses it now hears of it later.
@@ -87,7 +91,8 @@ mod tests {
         let session = bench.session(&alice).await;
         let change = |name: Option<&str>, avatar: Option<&str>, bio: Option<&str>| {
             let own = |text: Option<&str>| text.map(str::to_owned);
-            let change = ProfileChange { name: own(name), avatar: own(avatar), bio: own(bio) };
+            let (name, avatar, bio) = (own(name), own(avatar), own(bio));
+            let change = ProfileChange { name, avatar, bio, presence: None };
             bench.service.change_profile(&session, change)
         };
         let first = change(None, Some("a.png"), Some("hello")).await.unwrap().profile;
@@ -118,6 +123,11 @@ mod tests {
         );
         let seen = bench.service.profiles(vec![alice.account]).await.unwrap().remove(0).unwrap();
         assert_eq!(seen, same);
+        let hidden = ProfileChange { presence: Some(PresenceShown::Nobody), ..ProfileChange::default() };
+        let hidden = bench.service.change_profile(&session, hidden).await.unwrap();
+        assert_eq!((hidden.presence, hidden.profile.version), (PresenceShown::Nobody, 4));
+        assert_eq!(bench.home.changed_profiles(), [(alice.account, 4)], "who watches is told");
+        let same = hidden.profile;
         let bob = bench.session(&bench.register("bob").await).await;
         assert_eq!(bench.service.look_up(&bob, "alice").await, Ok(same));
     }

@@ -14,7 +14,7 @@ use anser_model::{AccountId, UnixMillis};
 const BATCHES_PER_TURN: usize = 256;
 
 /// Connections that have something to write.
-type Dirty = HashMap<u64, Arc<Connection>>;
+pub(super) type Dirty = HashMap<u64, Arc<Connection>>;
 
 impl EdgeShared {
     /// Delivers until the core is gone.
@@ -27,7 +27,7 @@ impl EdgeShared {
             let now = self.clock.now();
             {
                 let table = self.sessions.read();
-                let mut here = Here { table: &table, dirty: &mut dirty };
+                let mut here = Here { edge: &self, table: &table, dirty: &mut dirty };
                 for item in batches.drain(..).flat_map(|batch| batch.items) {
                     self.deliver_one(&mut here, item, now);
                 }
@@ -55,14 +55,16 @@ impl EdgeShared {
             ToEdge::Event { event, accounts } => deliver(&event, &accounts, &**self, here),
             ToEdge::Void(void) => resync(&void, &**self, here),
             ToEdge::Typing { typing, accounts } => pass_on(&typing, &accounts, &**self, here),
+            ToEdge::Presence(accounts) => self.look_again(accounts),
         }
     }
 }
 
 /// The sessions of this edge, while a turn delivers to them.
-struct Here<'a> {
-    table: &'a Table,
-    dirty: &'a mut Dirty,
+pub(super) struct Here<'a> {
+    pub(super) edge: &'a EdgeShared,
+    pub(super) table: &'a Table,
+    pub(super) dirty: &'a mut Dirty,
 }
 
 impl anser_edge::Table for Here<'_> {
@@ -71,6 +73,17 @@ impl anser_edge::Table for Here<'_> {
             if except != Some(connection.id) {
                 with(&mut connection.state().session);
                 self.dirty.entry(connection.id).or_insert_with(|| connection.clone());
+            }
+        }
+    }
+
+    fn each_watching(&mut self, account: AccountId, with: &mut dyn FnMut(&mut Session) -> bool) {
+        for session in self.edge.watchers.of(account) {
+            let Some(connection) = self.table.connection(session) else { continue };
+            if with(&mut connection.state().session) {
+                self.dirty.entry(session).or_insert_with(|| connection.clone());
+            } else {
+                self.edge.watch_not(session, account);
             }
         }
     }

@@ -85,6 +85,14 @@ impl EdgeShared {
                 return Done::Yes;
             }
             Effect::Ask(question) => return Done::Later(question),
+            Effect::Watch(accounts) => {
+                self.watch(connection.id, accounts);
+                return Done::Yes;
+            }
+            Effect::Look { request, cid, accounts } => {
+                self.look(connection.clone(), (request, cid), accounts);
+                return Done::Yes;
+            }
             Effect::AskLater { slot, round } => {
                 self.ask_later(connection.clone(), slot, round);
                 return Done::Yes;

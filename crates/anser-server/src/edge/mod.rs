@@ -8,11 +8,13 @@
 //! - [`deliver`]: what cores hand on
 //! - [`inside`]: those who ask from inside the process
 //! - [`quotas`]: how much may be asked
+//! - [`presence`]: who is there, for those who want to know
 
 mod connection;
 mod deliver;
 mod effects;
 mod inside;
+mod presence;
 mod quotas;
 mod sessions;
 mod stream;
@@ -39,11 +41,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, Flushed};
+use self::presence::{Ended, Watchers};
 use self::quotas::Quotas;
 use self::sessions::Sessions;
 pub use self::stream::{Stream, TlsStream};
 use self::ws::{CloseCode, Inbox, Incoming};
-use crate::accounts::Tokens;
+use crate::accounts::{LastSeen, Seen, Tokens};
 use crate::metrics::Metrics;
 use crate::node::{Backlog, Node};
 
@@ -75,6 +78,12 @@ pub trait People: Send + Sync {
 
     /// Profiles of those that exist.
     fn profiles(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<v1::Profile>, v1::Error>>;
+
+    /// When those that exist were there last.
+    fn last_seen(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<LastSeen>, v1::Error>>;
+
+    /// Sessions have ended.
+    fn note_seen(&self, seen: Vec<Seen>) -> PortFuture<Result<(), v1::Error>>;
 
     /// The profile version of an account as far as it is known here; 0 if it is not.
     fn profile_version(&self, account: AccountId) -> u64;
@@ -134,6 +143,8 @@ pub(crate) struct EdgeShared {
     tracker: TaskTracker,
     metrics: Arc<Metrics>,
     sessions: Sessions,
+    watchers: Watchers,
+    ended: Ended,
     next_session: AtomicU64,
     draining: CancellationToken,
 }
@@ -186,11 +197,14 @@ impl Edge {
             tracker: parts.tracker,
             metrics: parts.metrics,
             sessions: Sessions::default(),
+            watchers: Watchers::default(),
+            ended: Ended::default(),
             next_session: AtomicU64::new(1),
             draining: CancellationToken::new(),
         });
         shared.tracker.spawn(shared.clone().deliver(from_core));
         shared.tracker.spawn(shared.clone().sweep());
+        shared.tracker.spawn(shared.clone().write_seen());
         Edge { shared }
     }
 
@@ -272,8 +286,12 @@ impl Edge {
             }
         };
         if tokio::time::timeout(DRAIN_PATIENCE, wait).await.is_err() {
-            everybody.iter().for_each(|connection| connection.hang_up());
+            for connection in &everybody {
+                connection.hang_up();
+                edge.was_here(connection);
+            }
         }
+        edge.write_seen_now().await;
     }
 }
 
@@ -319,11 +337,21 @@ impl EdgeShared {
     /// A connection is gone.
     fn forget(&self, connection: &Connection) {
         let account = connection.state().session.account();
+        self.was_here(connection);
         self.sessions.remove(connection.id, account, || {
             if let Some(account) = account {
                 self.node.leave(account, self.id());
             }
         });
+        self.watch_nobody(connection.id);
+    }
+
+    /// Somebody was here until now.
+    fn was_here(&self, connection: &Connection) {
+        if let Some(grant) = connection.state().session.entered() {
+            let (account, device) = (grant.account, grant.device);
+            self.ended.note(Seen { account, device, at: self.clock.now() });
+        }
     }
 
     /// Takes what is complete.

@@ -371,7 +371,7 @@ pub fn broken(what: &str) -> ApiError {
     ApiError::new(ErrorCode::Internal, "a fault of the server, which has been logged")
 }
 
-fn account(number: u64) -> Option<Account> {
+pub fn account(number: u64) -> Option<Account> {
     (number != 0).then_some(Account(AccountId(number)))
 }
 

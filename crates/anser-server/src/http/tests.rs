@@ -510,7 +510,7 @@ async fn one_reads_and_changes_ones_own_profile() {
     let token = alice.field("access_token");
     let mut expected = json!({
         "account": alice.field("account"), "handle": "alice", "name": "鸿雁", "avatar": "", "bio": "",
-        "version": 1, "admin": false, "created_at_ms": 1_800_000_000_000u64
+        "version": 1, "admin": false, "presence": "everyone", "created_at_ms": 1_800_000_000_000u64
     });
     assert_eq!(api.get("/api/v1/profile", &token).await.must_be(200).json(), expected);
     let patch = |body: Value| api.raw("PATCH", "/api/v1/profile", &token, body.to_string());
@@ -527,6 +527,7 @@ async fn one_reads_and_changes_ones_own_profile() {
         (json!({"avatar": "x".repeat(257)}), "avatar: has 257 bytes, at most 256"),
         (json!({"bio": "x".repeat(1_025)}), "bio: has 1025 bytes, at most 1024"),
         (json!({"bio": 7}), "bio"),
+        (json!({"presence": "friends"}), "is none of everyone, nobody"),
         (json!({"handle": "other"}), "unknown field `handle`"),
         (json!({"admin": true}), "unknown field `admin`"),
     ] {

@@ -15,7 +15,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use anser_core::engine::{Answer, Event, Query, ReplyTo, Typing, Void};
 use anser_core::fanout::{EdgeId, Routing};
@@ -24,6 +24,7 @@ use anser_core::ports::history::History;
 use anser_core::ports::index::Index;
 use anser_core::ports::log::Log;
 use anser_core::ports::random::Random;
+use anser_core::presence::Presence;
 use anser_edge::Asked;
 use anser_model::{AccountId, Command, ConversationId, Refusal, Slot, SlotKey, Timeline};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -89,6 +90,8 @@ pub enum ToEdge {
         /// Who of the audience is on this edge.
         accounts: Arc<[AccountId]>,
     },
+    /// What others see of these is different: whoever watches them is to be told.
+    Presence(Vec<AccountId>),
     /// A durable fact, for sessions of these accounts.
     Event {
         /// The fact.
@@ -115,6 +118,7 @@ impl ToEdge {
         match self {
             ToEdge::Answer { .. } => 1,
             ToEdge::Void(void) => void.accounts.len() as u64,
+            ToEdge::Presence(accounts) => accounts.len() as u64,
             ToEdge::Event { accounts, .. } | ToEdge::Typing { accounts, .. } => accounts.len() as u64,
         }
     }
@@ -139,7 +143,27 @@ pub struct EdgeInbox {
 #[derive(Default)]
 struct Edges {
     routing: RwLock<Routing>,
+    /// Locked after the routing, by whoever needs both.
+    presence: Mutex<Presence>,
     queues: RwLock<HashMap<EdgeId, EdgeQueue>>,
+}
+
+impl Edges {
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().expect("nothing panics while it holds the presence")
+    }
+
+    /// Which edges are to look again at whom.
+    fn take_presence(&self, now_ms: u64) -> Vec<(EdgeId, Vec<AccountId>)> {
+        let routing = self.routing.read().expect("nothing panics while it holds the routing");
+        self.presence().take(now_ms, &routing)
+    }
+
+    /// How long what comes now would wait for the busiest edge, in milliseconds.
+    fn delay_ms(&self, now_ms: u64) -> u64 {
+        let queues = self.queues.read().expect("nothing panics while it holds the queues");
+        queues.values().map(|queue| queue.backlog.delay_ms(now_ms)).max().unwrap_or(0)
+    }
 }
 
 /// The public handle of a node. Cheap to clone.
@@ -268,12 +292,42 @@ impl Node {
 
     /// An edge holds sessions of the account from now on: what is decided later reaches it.
     pub fn enter(&self, account: AccountId, edge: EdgeId) {
-        self.routing().enter(account, edge);
+        let mut routing = self.routing();
+        if routing.enter(account, edge) {
+            self.shared.edges.presence().came(account);
+        }
     }
 
     /// An edge holds no session of the account any more.
     pub fn leave(&self, account: AccountId, edge: EdgeId) {
-        self.routing().leave(account, edge);
+        let mut routing = self.routing();
+        if routing.leave(account, edge) {
+            self.shared.edges.presence().left(account, self.shared.clock.monotonic_ms());
+        }
+    }
+
+    /// Whether somebody is there: on any edge, or a moment ago.
+    pub fn is_there(&self, account: AccountId) -> bool {
+        let routing = self.shared.edges.routing.read().expect("nothing panics while it holds the routing");
+        !routing.edges_of(account).is_empty() || self.shared.edges.presence().is_leaving(account)
+    }
+
+    /// From now on the edge is told when one of these comes or goes.
+    pub fn watch(&self, accounts: impl IntoIterator<Item = AccountId>, edge: EdgeId) {
+        let mut presence = self.shared.edges.presence();
+        accounts.into_iter().for_each(|account| presence.watch(account, edge));
+    }
+
+    /// The edge wants to know nothing of these any more.
+    pub fn unwatch(&self, accounts: impl IntoIterator<Item = AccountId>, edge: EdgeId) {
+        let mut presence = self.shared.edges.presence();
+        accounts.into_iter().for_each(|account| presence.unwatch(account, edge));
+    }
+
+    /// What others see of these is different: edges are told, soon.
+    pub fn look_again(&self, accounts: impl IntoIterator<Item = AccountId>) {
+        let mut presence = self.shared.edges.presence();
+        accounts.into_iter().for_each(|account| presence.change(account));
     }
 
     fn routing(&self) -> std::sync::RwLockWriteGuard<'_, Routing> {

@@ -12,6 +12,7 @@ use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::log::SlotHead;
 use anser_edge::Asked;
+use anser_edge::admission::Class;
 use anser_model::{Command, N, Refusal, Reign, Slot};
 use futures_util::StreamExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
@@ -303,6 +304,23 @@ impl Worker {
         let folded = self.engines.iter().map(|(&slot, engine)| (slot, engine.folded()));
         self.trimmer.tick(self.ports.clock.monotonic_ms(), folded);
         self.ports.metrics.stand(self.number, self.standing());
+        // One for all: it is the node's.
+        if self.number == 0 {
+            self.tell_presence();
+        }
+    }
+
+    /// Has edges look again at whom they watch, if there is time: nobody misses it, and it gathers.
+    fn tell_presence(&mut self) {
+        let now_ms = self.ports.clock.monotonic_ms();
+        let waits_ms = self.links.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms(now_ms)).max();
+        let delay_ms = waits_ms.unwrap_or(0) + self.links.edges.delay_ms(now_ms);
+        if delay_ms > Class::Ephemeral.bearable_ms() {
+            return;
+        }
+        for (edge, accounts) in self.links.edges.take_presence(now_ms) {
+            self.outgoing.entry(edge).or_default().push(ToEdge::Presence(accounts));
+        }
     }
 
     fn standing(&self) -> Standing {

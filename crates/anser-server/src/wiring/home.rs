@@ -48,9 +48,11 @@ impl Home for NodeHome {
         })
     }
 
-    /// From now on commands of the account carry the new version, by which others learn of it.
+    /// Its sessions and whoever watches it are told; from now on commands of the account carry the new version, by
+    /// which everybody else learns of it.
     fn profile_changed(&self, account: AccountId, version: u64) -> PortFuture<Result<(), HomeError>> {
         self.versions.learn([(account, version)]);
+        self.node.look_again([account]);
         Box::pin(std::future::ready(Ok(())))
     }
 

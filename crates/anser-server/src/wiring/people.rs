@@ -7,7 +7,7 @@ use anser_core::ports::PortFuture;
 use anser_model::AccountId;
 use anser_proto::v1;
 
-use crate::accounts::{AccessError, AccountService};
+use crate::accounts::{AccessError, AccountService, LastSeen, Seen};
 use crate::edge::People;
 
 /// Profile versions kept in memory.
@@ -82,6 +82,16 @@ impl People for Directory {
             });
             Ok(profiles.collect())
         })
+    }
+
+    fn last_seen(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<LastSeen>, v1::Error>> {
+        let service = self.accounts.clone();
+        Box::pin(async move { service.last_seen(accounts).await.map_err(wire) })
+    }
+
+    fn note_seen(&self, seen: Vec<Seen>) -> PortFuture<Result<(), v1::Error>> {
+        let service = self.accounts.clone();
+        Box::pin(async move { service.note_seen(seen).await.map_err(wire) })
     }
 
     fn profile_version(&self, account: AccountId) -> u64 {

@@ -174,6 +174,12 @@ impl PlainConversation {
         self.members.get(&account).is_some_and(|member| member.stays.iter().any(is_within))
     }
 
+    /// Whether somebody had done something there under a client id, up to an n.
+    pub fn has_spoken(&self, account: AccountId, as_of: N) -> bool {
+        let mut before = self.facts.iter().take_while(|(n, _)| *n <= as_of);
+        before.any(|(_, fact)| fact.author == account && fact.command.is_some())
+    }
+
     pub(super) fn present_member(&self, account: AccountId) -> Option<&PlainMember> {
         self.members.get(&account).filter(|member| member.is_present())
     }

@@ -54,6 +54,7 @@ pub const ACTS: &[Act] = &[
     Act { name: "clears a history", weight: 3, make: |scene| scene.clear() },
     Act { name: "asks who has read", weight: 4, make: |scene| scene.ask_marks() },
     Act { name: "types", weight: 6, make: |scene| scene.type_something() },
+    Act { name: "watches who is there", weight: 6, make: |scene| scene.watch() },
     Act { name: "takes a message back", weight: 10, make: |scene| scene.recall() },
     Act { name: "edits a message", weight: 12, make: |scene| scene.edit() },
     Act { name: "replies or passes on", weight: 5, make: |scene| scene.reply() },
@@ -237,6 +238,14 @@ impl Scene<'_> {
     fn type_something(&mut self) -> Option<Intent> {
         let r#in = Self::target(&self.known()?);
         Some(Intent::Query(Query::Typing(v1::Typing { r#in })))
+    }
+
+    /// Some of everybody, whoever they are to one.
+    fn watch(&mut self) -> Option<Intent> {
+        let cid = wire::cid(&self.known()?.cid).ok()?;
+        let (everybody, chance) = (self.everybody, &mut self.chance);
+        let accounts = everybody.iter().copied().filter(|_| chance.happens(2, 3)).collect();
+        Some(Intent::Watch { cid, accounts })
     }
 
     /// A message of a conversation, of those that fit: mostly a new one; now and then any seq at all.

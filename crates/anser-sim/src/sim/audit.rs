@@ -7,11 +7,13 @@ use anser_core::engine::{Answer, Event, Input, ReplyTo};
 use anser_core::record::Record;
 use anser_core::storage::{StoredFact, decode_fact, split_facts};
 use anser_model::{AccountId, Change, ConversationId, Fact, N, Refusal, Seq, Slot};
+use anser_proto::v1::ephemeral::What;
 use anser_proto::{v1, wire};
 use bytes::Bytes;
 
 use super::acts::deed_of;
 use super::own;
+use super::presence::AuditedPresence;
 use super::rest::{READ_FACTS, Rest};
 use super::typing::AuditedTyping;
 use super::world::World;
@@ -39,6 +41,7 @@ pub(super) struct Auditor {
     /// Who ruled a slot last.
     owners: BTreeMap<Slot, usize>,
     pub typing: AuditedTyping,
+    pub presence: AuditedPresence,
     /// Slots that came to another core.
     pub owner_changes: u64,
 }
@@ -149,6 +152,7 @@ impl World {
             Ok(Answer::Versions(list)) => list.n,
             Ok(Answer::Heads { n, .. }) => *n,
             Ok(Answer::Marks(marks)) => marks.n,
+            Ok(Answer::Acquainted(found)) => found.n,
             Ok(Answer::Members(_) | Answer::Home(_) | Answer::Done) | Err(_) => return,
         };
         if n > newest {
@@ -182,7 +186,10 @@ impl World {
         use v1::server_frame::Frame;
         let account = self.devices[device].account;
         let found = match &frame.frame {
-            Some(Frame::Event(event)) => self.audit.told_rightly(account, event),
+            Some(Frame::Event(event)) => {
+                self.audit.presence.told_event(device, account, event);
+                self.audit.told_rightly(account, event)
+            }
             Some(Frame::SyncHeads(heads)) => {
                 heads.heads.iter().try_for_each(|head| self.audit.head_is_true(account, head))
             }
@@ -197,8 +204,15 @@ impl World {
                 Some(Answered::MarkList(list)) => self.audit.marks_may_be_told(account, list),
                 Some(Answered::MemberList(list)) => self.audit.may_know(account, &list.cid),
                 Some(Answered::VersionList(list)) => self.audit.versions_are_true(account, list),
+                Some(Answered::PresenceList(list)) => {
+                    let mut told = list.presences.iter();
+                    told.try_for_each(|it| self.audit.presence.may_be_told(device, account, it))
+                }
                 _ => Ok(()),
             },
+            Some(Frame::Ephemeral(v1::Ephemeral { what: Some(What::Presence(presence)) })) => {
+                self.audit.presence.may_be_told(device, account, presence)
+            }
             Some(Frame::Ephemeral(ephemeral)) => self.audit.typing.may_be_told(account, ephemeral),
             _ => Ok(()),
         };

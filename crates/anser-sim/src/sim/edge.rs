@@ -12,12 +12,13 @@ use anser_core::fanout::EdgeId;
 use anser_edge::quota::Rate;
 use anser_edge::{
     Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, pass_on,
-    resync,
+    resync, tell_watching,
 };
 use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMillis};
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
+use super::presence::{Watching, presence_of};
 use super::world::{BEGINNING, SLOT_KEY, TIMELINE, World};
 
 /// After how long without a frame a client pings; a session silent for twice as long is closed.
@@ -36,6 +37,7 @@ pub(super) struct Edge {
     owners: BTreeMap<Slot, (N, Option<usize>)>,
     /// Counts the sessions of all lives.
     next_session: u64,
+    pub watching: Watching,
 }
 
 /// One session, with what of its client waits to be taken.
@@ -67,6 +69,15 @@ pub(super) enum ToEdge {
         life: u32,
         session: u64,
         answer: Result<Answer, Refusal>,
+    },
+    /// Whether these are there now, as the core knows it.
+    Presence(Vec<(AccountId, bool)>),
+    /// The same of one, for a request of a session.
+    Looked {
+        life: u32,
+        session: u64,
+        request: u64,
+        seen: (AccountId, bool),
     },
     /// The core serves a slot. Whether events may have been missed.
     Serves {
@@ -147,6 +158,7 @@ fn grant_of(token: &str, now: UnixMillis) -> Option<Grant> {
 struct Seats<'a> {
     seats: &'a mut BTreeMap<u64, Seat>,
     accounts: &'a BTreeMap<AccountId, BTreeSet<u64>>,
+    watching: &'a mut Watching,
     touched: BTreeSet<u64>,
 }
 
@@ -156,6 +168,18 @@ impl Table for Seats<'_> {
             if let Some(seat) = self.seats.get_mut(&id).filter(|_| Some(id) != except) {
                 with(&mut seat.session);
                 self.touched.insert(id);
+            }
+        }
+    }
+
+    fn each_watching(&mut self, account: AccountId, with: &mut dyn FnMut(&mut Session) -> bool) {
+        for id in self.watching.sessions_of(account) {
+            if let Some(seat) = self.seats.get_mut(&id) {
+                if with(&mut seat.session) {
+                    self.touched.insert(id);
+                } else {
+                    self.watching.forget(id, account);
+                }
             }
         }
     }
@@ -170,12 +194,18 @@ impl Edge {
             accounts: BTreeMap::new(),
             owners: BTreeMap::new(),
             next_session: 0,
+            watching: Watching::default(),
         }
     }
 
     /// Everybody who has a session here.
     pub fn held(&self) -> Vec<AccountId> {
         self.accounts.keys().copied().collect()
+    }
+
+    /// Whose session it is.
+    pub fn account_of(&self, session: u64) -> Option<AccountId> {
+        self.seats.get(&session)?.session.account()
     }
 
     /// Sessions that wait for an answer.
@@ -233,6 +263,7 @@ impl World {
         edge.up = false;
         edge.accounts.clear();
         edge.owners.clear();
+        edge.watching = Watching::default();
         let conns: Vec<u64> = std::mem::take(&mut edge.seats).into_values().map(|seat| seat.conn).collect();
         self.note(format_args!("edge {id} is gone"));
         conns.into_iter().for_each(|conn| self.edge_end_is_gone(conn));
@@ -267,7 +298,8 @@ impl World {
                 let (account, cid) = (typing.account, typing.cid);
                 self.note(format_args!("edge {id} hears that {account} types in {cid}, for {accounts:?}"));
             }
-            ToEdge::Void(_) | ToEdge::Told { .. } | ToEdge::Serves { .. } => {}
+            ToEdge::Presence(seen) => self.note(format_args!("edge {id} hears who is there: {seen:?}")),
+            ToEdge::Void(_) | ToEdge::Told { .. } | ToEdge::Looked { .. } | ToEdge::Serves { .. } => {}
         }
         match what {
             ToEdge::Answer { reply, answer } => {
@@ -284,36 +316,37 @@ impl World {
                 }
             }
             ToEdge::Event { event, accounts } => {
-                let shell = self.shell(id);
-                let edge = &mut self.edges[id];
-                let touched = BTreeSet::new();
-                let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
-                deliver(&event, &accounts, &shell, &mut seats);
-                for session in seats.touched {
-                    self.pump(id, session);
-                }
+                self.with_seats(id, |shell, seats| deliver(&event, &accounts, shell, seats));
             }
             ToEdge::Typing { typing, accounts } => {
-                let shell = self.shell(id);
-                let edge = &mut self.edges[id];
-                let touched = BTreeSet::new();
-                let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
-                pass_on(&typing, &accounts, &shell, &mut seats);
-                for session in seats.touched {
-                    self.pump(id, session);
-                }
+                self.with_seats(id, |shell, seats| pass_on(&typing, &accounts, shell, seats));
             }
             ToEdge::Void(void) => {
-                let shell = self.shell(id);
-                let edge = &mut self.edges[id];
-                let touched = BTreeSet::new();
-                let mut seats = Seats { seats: &mut edge.seats, accounts: &edge.accounts, touched };
-                resync(&void, &shell, &mut seats);
-                for session in seats.touched {
-                    self.pump(id, session);
+                self.with_seats(id, |shell, seats| resync(&void, shell, seats));
+            }
+            ToEdge::Presence(seen) => {
+                for (account, online) in seen {
+                    let presence = presence_of(account, online);
+                    self.with_seats(id, |shell, seats| tell_watching(&presence, shell, seats));
+                }
+            }
+            ToEdge::Looked { life, session, request, seen } => {
+                if self.edges[id].life == life {
+                    self.looked(id, session, request, seen);
                 }
             }
             ToEdge::Serves { slot, from, hole } => self.edge_follows(id, node, slot, from, hole),
+        }
+    }
+
+    fn with_seats(&mut self, id: usize, tell: impl FnOnce(&SimShell, &mut Seats)) {
+        let shell = self.shell(id);
+        let edge = &mut self.edges[id];
+        let (seats, accounts, watching) = (&mut edge.seats, &edge.accounts, &mut edge.watching);
+        let mut seats = Seats { seats, accounts, watching, touched: BTreeSet::new() };
+        tell(&shell, &mut seats);
+        for session in seats.touched {
+            self.pump(id, session);
         }
     }
 
@@ -340,7 +373,7 @@ impl World {
         }
     }
 
-    fn edge_owner(&mut self, id: usize, slot: Slot) -> usize {
+    pub(super) fn edge_owner(&mut self, id: usize, slot: Slot) -> usize {
         match self.edges[id].owners.get(&slot) {
             Some(&(_, Some(node))) => node,
             Some((_, None)) | None => self.owner(slot),
@@ -384,7 +417,7 @@ impl World {
         self.edges[id].seats.get(&session).is_some_and(|seat| seat.session.is_busy())
     }
 
-    fn seat_input(&mut self, id: usize, session: u64, input: Input) {
+    pub(super) fn seat_input(&mut self, id: usize, session: u64, input: Input) {
         self.seat_step(id, session, input);
         self.take_frames(id, session);
     }
@@ -456,6 +489,8 @@ impl World {
                     self.not_taken(id, session, reply);
                 }
             }
+            Effect::Watch(accounts) => self.watch(id, session, accounts.into_iter().collect()),
+            Effect::Look { request, cid, accounts } => self.look_at(id, session, (request, cid), accounts),
             Effect::AskLater { slot, round } => {
                 let delay = anser_edge::session::SYNC_RETRY_MS;
                 self.after(delay, move |world| {
@@ -472,7 +507,7 @@ impl World {
         self.seat_later(id, session, 1, Input::NotTaken(asked, Refusal::Unavailable));
     }
 
-    fn seat_later(&mut self, id: usize, session: u64, ms: u64, input: Input) {
+    pub(super) fn seat_later(&mut self, id: usize, session: u64, ms: u64, input: Input) {
         let life = self.edges[id].life;
         self.after(ms, move |world| {
             if world.edges[id].up && world.edges[id].life == life {
@@ -508,6 +543,7 @@ impl World {
     /// The session is gone.
     pub(super) fn remove_seat(&mut self, id: usize, session: u64) -> Option<u64> {
         let seat = self.edges[id].seats.remove(&session)?;
+        self.watch_nobody(id, session);
         self.note(format_args!("edge {id} has no session {session} any more"));
         if let Some(account) = seat.session.account()
             && let Some(sessions) = self.edges[id].accounts.get_mut(&account)

@@ -44,6 +44,9 @@ impl World {
         for account in self.edges[edge].held() {
             self.route(node, edge, account, false);
         }
+        for account in self.edges[edge].watched() {
+            self.watch_at(node, edge, account, false);
+        }
         // What a session waits for may have been lost on the way.
         for session in self.edges[edge].waiting() {
             self.close_seat(edge, session);
@@ -82,10 +85,15 @@ impl World {
     /// what it serves: an account known to the core before that could be told of a fact behind the hole that
     /// nobody has announced yet.
     fn linked(&mut self, edge: usize, node: usize) {
-        let held = self.edges[edge].held();
+        let (held, watched) = (self.edges[edge].held(), self.edges[edge].watched());
         self.send_to_node(edge, node, move |world| {
             for account in held {
                 world.route(node, edge, account, true);
+            }
+            for account in watched {
+                // What was told while there was no link was told to nobody.
+                world.watch_at(node, edge, account, true);
+                world.nodes[node].presence.change(account);
             }
             let served: Vec<(Slot, N)> = world.nodes[node]
                 .rulers

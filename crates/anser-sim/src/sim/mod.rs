@@ -26,6 +26,7 @@ mod own;
 mod plan;
 #[cfg(test)]
 mod ports;
+mod presence;
 mod rest;
 mod shrink;
 mod stores;

@@ -9,6 +9,7 @@ use anser_core::engine::{
 use anser_core::fanout::{EdgeId, Routing};
 use anser_core::ports::StoreError;
 use anser_core::ports::log::{AppendError, LogError, SlotHead};
+use anser_core::presence::Presence;
 use anser_core::record::Record;
 use anser_model::{Command, N, Refusal, Reign, Slot, UnixMillis};
 
@@ -38,6 +39,7 @@ pub(super) struct Node {
     pending: Vec<(Slot, u64, Input)>,
     turn_is_due: bool,
     pub routing: Routing,
+    pub presence: Presence,
     /// By how much its wall clock is off.
     pub clock_off_ms: i64,
     /// How much faster its monotonic clock runs, in millionths.
@@ -72,6 +74,7 @@ impl Node {
             pending: Vec::new(),
             turn_is_due: false,
             routing: Routing::default(),
+            presence: Presence::default(),
             clock_off_ms: 0,
             drift,
             stands_still_until: 0,
@@ -133,6 +136,7 @@ impl World {
         node.committing.clear();
         node.turn_is_due = false;
         node.routing = Routing::default();
+        node.presence = Presence::default();
         if let Some(machine) = &mut self.machine {
             machine.stop(loses_power);
         }
@@ -148,6 +152,7 @@ impl World {
         for (slot, serial) in slots {
             self.give_input(id, slot, serial, Input::Tick);
         }
+        self.tell_presence(id);
         if self.now / TRIM_MS != (self.now + TICK_MS) / TRIM_MS {
             self.trim(id);
         }
@@ -485,6 +490,11 @@ impl World {
             }
             Released::Answer { reply, answer } => {
                 self.released_answer(slot, reply, &answer);
+                if let (ReplyTo::Session { edge, session, .. }, Ok(Answer::Acquainted(found))) =
+                    (reply, &answer)
+                {
+                    self.released_acquainted((edge, session), found);
+                }
                 self.answer(id, reply, answer);
             }
         }
@@ -550,10 +560,12 @@ impl World {
 
     /// Enters an account of an edge into a core's routing, or takes it out.
     pub(super) fn route(&mut self, id: usize, edge: usize, account: anser_model::AccountId, is_there: bool) {
-        let edge = EdgeId(edge as u16);
-        match is_there {
-            true => self.nodes[id].routing.enter(account, edge),
-            false => self.nodes[id].routing.leave(account, edge),
+        let (edge, now, node) = (EdgeId(edge as u16), self.now, &mut self.nodes[id]);
+        if is_there && node.routing.enter(account, edge) {
+            node.presence.came(account);
+        }
+        if !is_there && node.routing.leave(account, edge) {
+            node.presence.left(account, now);
         }
     }
 

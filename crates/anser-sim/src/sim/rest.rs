@@ -143,6 +143,9 @@ impl World {
             if self.is_deaf(id) {
                 return Some(format!("device {id} has not noticed that its connection is dead"));
             }
+            if let Some(missing) = self.misses_presence(id) {
+                return Some(missing);
+            }
         }
         None
     }

@@ -221,6 +221,7 @@ impl Running<'_> {
                     self.post(Intent::Command(Command::Leave(leave))).await?;
                 }
                 Effect::Typing(to) => self.tell_typing(to),
+                Effect::Watch { cid, accounts } => self.client.watch(cid, accounts).await?,
                 Effect::Retry(id) => self.post(Intent::Retry(id)).await?,
                 asking => self.ask(asking),
             }

@@ -8,7 +8,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
-use crate::chat::snapshot::{Author, Body, Chat, Delivery, Item, Known, Preview, Quote, Row, Said, Snapshot};
+use crate::chat::snapshot::{
+    Author, Body, Chat, Delivery, Item, Known, Preview, Quote, Row, Said, Snapshot, There,
+};
 use crate::chat::state::{Effect, MemberRow, Outcome, State};
 use crate::chat::text::width;
 use crate::chat::theme::{Theme, ThemeName};
@@ -74,7 +76,8 @@ pub fn snapshot(open: Option<Chat>) -> Snapshot {
         handle: handle.to_owned(),
     };
     let people = vec![known(2, "周屿", "zhou_yu"), known(21, "陈默", "chen_mo")];
-    Snapshot { own: OWN, attached: true, rows, open, people }
+    let there = [(PEER, There::Now), (AccountId(4), There::Until(AT_MS - 40 * MINUTE_MS))].into();
+    Snapshot { own: OWN, attached: true, rows, open, people, there }
 }
 
 pub fn item(seq: u64, author: AccountId, minutes: u64, text: &str, delivery: Delivery) -> Item {

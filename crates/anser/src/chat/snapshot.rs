@@ -1,5 +1,7 @@
 //! What the session knows, as the screen needs it: taken on the driver's task, shown on another.
 
+use std::collections::BTreeMap;
+
 use anser_client::session::{Conversation, Entry, EntryState, Status};
 use anser_client::{Command, Session};
 use anser_model::{AccountId, ClientId, ConversationId};
@@ -30,6 +32,16 @@ pub struct Snapshot {
     pub rows: Vec<Row>,
     pub open: Option<Chat>,
     pub people: Vec<Known>,
+    /// Who of those watched is there.
+    pub there: BTreeMap<AccountId, There>,
+}
+
+/// Whether somebody is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum There {
+    Now,
+    /// It was last at this time.
+    Until(u64),
 }
 
 /// Somebody whose profile is known.
@@ -229,7 +241,17 @@ pub fn take(session: &Session, fallback: AccountId, wanted: Wanted) -> Snapshot 
         rows: known.map(|it| looked.row(it)).collect(),
         open: wanted.open.map(|cid| looked.chat(cid)),
         people: if wanted.people { looked.people() } else { Vec::new() },
+        there: session.presences().all().filter_map(there).collect(),
     }
+}
+
+fn there(presence: &v1::Presence) -> Option<(AccountId, There)> {
+    let there = match presence.last_seen_at_ms {
+        _ if presence.online => There::Now,
+        0 => return None,
+        at_ms => There::Until(at_ms),
+    };
+    Some((AccountId(presence.account), there))
 }
 
 struct Looking<'a> {

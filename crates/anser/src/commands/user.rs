@@ -127,6 +127,9 @@ pub struct ProfileArgs {
     /// What you say of yourself from now on, at most 1,024 bytes; "" for nothing
     #[arg(long)]
     bio: Option<String>,
+    /// Who is told from now on whether you are there, and when you were last
+    #[arg(long, value_parser = ["everyone", "nobody"])]
+    presence: Option<String>,
     /// One JSON object as output
     #[arg(long)]
     json: bool,
@@ -309,15 +312,18 @@ impl Show {
 impl ProfileArgs {
     async fn run(self) -> anyhow::Result<()> {
         let signed_in = self.on.signed_in()?;
-        let change = ProfileChange { name: self.name, avatar: self.avatar, bio: self.bio };
+        let change =
+            ProfileChange { name: self.name, avatar: self.avatar, bio: self.bio, presence: self.presence };
         let own = signed_in.profile_with(change).await?;
         if self.json {
             let (account, version) = (own.account.to_string(), own.version);
-            let shown = json!({ "account": account, "handle": own.handle, "name": own.name, "avatar": own.avatar, "bio": own.bio, "version": version });
+            let shown = json!({ "account": account, "handle": own.handle, "name": own.name, "avatar": own.avatar, "bio": own.bio, "version": version, "presence": own.presence });
             say(&shown.to_string())?;
         } else {
             say(&format!("{}  @{}  account {}", own.name, own.handle, own.account))?;
-            for (what, text) in [("avatar", own.avatar), ("bio", own.bio)] {
+            for (what, text) in
+                [("avatar", own.avatar), ("bio", own.bio), ("presence shown to", own.presence)]
+            {
                 if !text.is_empty() {
                     say(&format!("{what}: {text}"))?;
                 }

@@ -5,6 +5,7 @@ mod limits;
 mod nothing_falls_between;
 mod put_off;
 mod requests;
+mod watching;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use anser_model::{
     SlotKey, Timeline, UnixMillis,
 };
 use anser_proto::v1::client_frame::Request;
+use anser_proto::v1::ephemeral::What;
 use anser_proto::v1::server_frame::Frame;
 use anser_proto::{Encoding, v1};
 use bytes::Bytes;
@@ -104,11 +106,13 @@ struct Rig {
     session: Session,
     shell: Bare,
     last_request: u64,
+    /// Whether it still wanted to know, each time that it was offered somebody's presence.
+    watches: Vec<bool>,
 }
 
 impl Rig {
     fn new() -> Self {
-        Rig { session: Session::new(SESSION), shell: Bare::default(), last_request: 0 }
+        Rig { session: Session::new(SESSION), shell: Bare::default(), last_request: 0, watches: Vec::new() }
     }
 
     /// A session that is attached and owes its client these slots.
@@ -198,6 +202,7 @@ fn in_words(frame: &Frame) -> String {
                 Wire::SyncStarted(started) => format!("{id}: sync started, owing {:?}", started.owing),
                 Wire::Pong(_) => format!("{id}: pong"),
                 Wire::ProfileList(list) => format!("{id}: {} profiles", list.profiles.len()),
+                Wire::PresenceList(list) => format!("{id}: {} presences", list.presences.len()),
                 Wire::ConversationList(list) => format!("{id}: {} heads", list.heads.len()),
                 other => format!("{id}: {other:?}"),
             }
@@ -208,6 +213,9 @@ fn in_words(frame: &Frame) -> String {
         Frame::Resync(resync) => format!("resync {:?}", resync.slots),
         Frame::Kicked(kicked) => format!("kicked: {}", kicked.code),
         Frame::Draining(_) => "draining".into(),
+        Frame::Ephemeral(v1::Ephemeral { what: Some(What::Presence(it)) }) => {
+            format!("{} is {}", it.account, if it.online { "there" } else { "away" })
+        }
         Frame::Ephemeral(_) => "something that passes".into(),
     }
 }
@@ -228,6 +236,8 @@ fn wanted(effects: &[Effect]) -> Vec<String> {
         Effect::Ask(Question::Profiles(accounts)) => format!("profiles of {accounts:?}"),
         Effect::Command { reply, .. } => format!("command {reply}"),
         Effect::Query { reply, query: asked, .. } => format!("{reply} {}", query(asked)),
+        Effect::Watch(accounts) => format!("watch {accounts:?}"),
+        Effect::Look { request, accounts, .. } => format!("{request} look at {accounts:?}"),
         Effect::AskLater { slot, round } => format!("later {slot} in {round}"),
     };
     effects.iter().map(word).collect()
@@ -272,6 +282,10 @@ impl Table for OnlyMe<'_> {
         let here = self.0.iter_mut().map(|rig| &mut rig.session);
         here.filter(|session| session.account() == Some(account) && Some(session.id()) != except)
             .for_each(with);
+    }
+
+    fn each_watching(&mut self, _: AccountId, with: &mut dyn FnMut(&mut Session) -> bool) {
+        self.0.iter_mut().for_each(|rig| rig.watches.push(with(&mut rig.session)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Coming in, devices, people: JSON in, a use case, JSON out.
 
-use anser_core::ports::accounts::DEVICES_PER_ACCOUNT;
+use anser_core::ports::accounts::{DEVICES_PER_ACCOUNT, PresenceShown};
 use anser_model::{AccountId, DeviceId};
 use anser_proto::ErrorCode;
 use axum::Json;
@@ -203,6 +203,30 @@ impl Serialize for KindOfDevice {
     }
 }
 
+/// Who is told whether somebody is there, and since when not.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownTo(pub PresenceShown);
+super::super::scalars::schema_of!(ShownTo, {
+    "type": "string", "enum": PresenceShown::ALL.map(PresenceShown::as_str),
+    "description": "Who is told whether one is there, and when one was last: whoever is acquainted, or nobody.",
+});
+
+impl<'de> Deserialize<'de> for ShownTo {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        let names = PresenceShown::ALL.map(PresenceShown::as_str).join(", ");
+        PresenceShown::named(&name)
+            .map(ShownTo)
+            .ok_or_else(|| serde::de::Error::custom(format!("is none of {names}")))
+    }
+}
+
+impl Serialize for ShownTo {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.as_str())
+    }
+}
+
 /// What is not named stays.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -210,6 +234,7 @@ pub struct ProfileChangeBody {
     name: Option<Name>,
     avatar: Option<Avatar>,
     bio: Option<Bio>,
+    presence: Option<ShownTo>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -234,6 +259,8 @@ pub struct OwnProfileBody {
     version: Whole,
     /// Runs the installation.
     admin: bool,
+    /// Who is told whether it is there.
+    presence: ShownTo,
     created_at_ms: Whole,
 }
 
@@ -241,7 +268,8 @@ impl From<AccountView> for OwnProfileBody {
     fn from(view: AccountView) -> Self {
         let PersonBody { account, handle, name, avatar, bio, version } = view.profile.into();
         let created_at_ms = Whole(view.created_at.0);
-        OwnProfileBody { account, handle, name, avatar, bio, version, admin: view.admin, created_at_ms }
+        let (admin, presence) = (view.admin, ShownTo(view.presence));
+        OwnProfileBody { account, handle, name, avatar, bio, version, admin, presence, created_at_ms }
     }
 }
 
@@ -386,6 +414,7 @@ pub async fn change_profile(
         name: body.name.map(|Name(name)| name),
         avatar: body.avatar.map(|Avatar(avatar)| avatar),
         bio: body.bio.map(|Bio(bio)| bio),
+        presence: body.presence.map(|ShownTo(shown)| shown),
     };
     Ok(Json(state.accounts.change_profile(&session, change).await?.into()))
 }

@@ -20,7 +20,7 @@ use super::super::{ApiError, HttpState};
 use super::InConversation;
 
 /// Accounts whose profiles are asked for at once.
-const PROFILES: usize = 100;
+pub const PROFILES: usize = 100;
 
 /// Adds the operations.
 pub fn add(api: &mut Api) {
@@ -280,7 +280,7 @@ pub struct ProfilesParams {
 
 /// Some accounts.
 #[derive(Debug)]
-pub struct AccountList(Vec<u64>);
+pub struct AccountList(pub Vec<u64>);
 super::super::scalars::schema_of!(AccountList, {
     "type": "string", "pattern": "^[1-9][0-9]{0,18}(,[1-9][0-9]{0,18}){0,99}$", "maxLength": 1_999,
 });

@@ -5,6 +5,7 @@ mod conversations;
 mod groups;
 mod keys;
 mod messages;
+mod passing;
 mod server;
 mod sync;
 
@@ -56,6 +57,7 @@ pub fn all() -> (Router<HttpState>, Value) {
     conversations::add(&mut api);
     groups::add(&mut api);
     messages::add(&mut api);
+    passing::add(&mut api);
     sync::add(&mut api);
     server::add(&mut api);
     keys::add(&mut api);

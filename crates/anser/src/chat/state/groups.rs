@@ -44,7 +44,7 @@ impl State {
             self.version += 1;
         }
         self.restore(anchor);
-        vec![]
+        self.watch()
     }
 
     /// Who is in the open conversation, as far as that was asked.

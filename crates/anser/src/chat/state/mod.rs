@@ -5,6 +5,7 @@ mod compose;
 mod details;
 mod groups;
 mod mouse;
+mod presence;
 mod scroll;
 mod search;
 mod typing;
@@ -127,6 +128,11 @@ pub enum Effect {
     Leave(ConversationId),
     /// Tell the others that one types.
     Typing(Target),
+    /// Be told whether these of a conversation are there.
+    Watch {
+        cid: ConversationId,
+        accounts: Vec<AccountId>,
+    },
     /// Put a text where the terminal keeps what was copied.
     Copy(String),
     /// Paint everything anew.
@@ -220,6 +226,8 @@ pub struct State {
     /// Who is typing, and when one said last that one is oneself, and where.
     typists: Vec<typing::Typist>,
     typing_told: Option<(ConversationId, u64)>,
+    /// Of whom it was asked whether they are there.
+    watched: BTreeMap<ConversationId, Vec<AccountId>>,
     /// The terminal says that nobody looks at it.
     away: bool,
     offline_since_ms: Option<u64>,
@@ -257,6 +265,7 @@ impl State {
             list_top: None,
             typists: Vec::new(),
             typing_told: None,
+            watched: BTreeMap::new(),
             away: false,
             offline_since_ms: Some(now_ms),
             drafts: BTreeMap::new(),
@@ -369,7 +378,9 @@ impl State {
         // What is being read stays where it is while lines come above and below.
         self.restore(anchor);
         self.keep_chosen();
-        self.wants()
+        let mut effects = self.wants();
+        effects.extend(self.watch());
+        effects
     }
 
     /// Something that was waited for has come.

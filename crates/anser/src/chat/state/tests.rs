@@ -1,6 +1,6 @@
 //! What keys, the mouse and the session come to.
 
-use anser_model::AccountId;
+use anser_model::{AccountId, ConversationId};
 use anser_proto::v1::{ConversationKind, MemberMark, Message, Role, Target};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -9,7 +9,7 @@ use crate::chat::sample::{
     AT_MS, GROUP, OWN, PEER, chat, direct, frame, hold, in_group, item, opened, press, snapshot, state,
     type_in,
 };
-use crate::chat::snapshot::{Chat, Delivery, Key};
+use crate::chat::snapshot::{Chat, Delivery, Key, There};
 use crate::chat::view::Layout;
 use crate::chat::words::{EN, ZH};
 
@@ -521,4 +521,27 @@ fn themes_go_round_and_the_own_account_is_not_named() {
     press(&mut state, KeyCode::F(2));
     assert_ne!(state.theme.name, before);
     assert_eq!(state.role_of(OWN), Role::Unspecified, "no members are known between two people");
+}
+
+#[test]
+fn the_people_of_the_list_and_of_the_open_group_are_watched() {
+    let watched = |effects: Vec<Effect>| -> Vec<(ConversationId, Vec<u64>)> {
+        let watched = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Watch { cid, accounts } => Some((cid, accounts.iter().map(|it| it.get()).collect())),
+            _ => None,
+        });
+        watched.collect()
+    };
+    let mut listed = state(&EN, SIZE);
+    assert_eq!(listed.there(&listed.snapshot.rows[0]), Some(There::Now));
+    assert!(watched(listed.apply(snapshot(None))).is_empty(), "nothing is different");
+    let mut group = in_group(&EN, SIZE);
+    assert_eq!(watched(group.apply(snapshot(Some(chat())))).len(), 0, "asked once");
+    assert!(group.is_there(PEER) && !group.is_there(AccountId(4)));
+    let others: Vec<AccountId> =
+        group.members().iter().map(|it| it.account).filter(|&it| it != OWN).collect();
+    assert_eq!(group.count_there(), 1 + usize::from(others.contains(&PEER)));
+    assert!(group.watched.get(&GROUP) == Some(&others) && !others.is_empty(), "but not oneself");
+    group.open(direct(), String::new(), Some(PEER));
+    assert_eq!(watched(group.apply(snapshot(Some(chat())))), [(GROUP, vec![])]);
 }

@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{Layout, centred, ends, put, tint, when};
-use crate::chat::snapshot::Row;
+use crate::chat::snapshot::{Row, There};
 use crate::chat::state::{Focus, State};
-use crate::chat::text::{fit, one_line, width};
+use crate::chat::text::{cut, fit, one_line, width};
 
 /// Rows above the first conversation.
 const HEADER_ROWS: u16 = 2;
@@ -71,11 +71,15 @@ fn lines(state: &State, row: &Row, columns: usize) -> [Line<'static>; 2] {
     let inner = columns.saturating_sub(2);
     let time = when::short(row.at_ms, state.now_ms, &state.zone, state.words);
     let style = if is_open || row.unread > 0 || row.marked_unread { theme.bold } else { Style::new() };
-    let title_room = inner.saturating_sub(width(&time) + 1);
+    let there = if state.there(row) == Some(There::Now) { " ●" } else { "" };
+    let room = inner.saturating_sub(width(&time) + 1);
+    let title = cut(state.title(row), room.saturating_sub(width(there)));
+    let gap = " ".repeat(room.saturating_sub(width(&title) + width(there)) + 1);
     let first = Line::from(vec![
         edge.clone(),
-        Span::styled(fit(state.title(row), title_room), style),
-        Span::raw(" "),
+        Span::styled(title, style),
+        Span::styled(there, theme.accent),
+        Span::raw(gap),
         Span::styled(time, theme.muted),
     ]);
     let unread = match row.unread {

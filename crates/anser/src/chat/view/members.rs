@@ -24,5 +24,6 @@ pub fn draw(frame: &mut Frame, state: &State, pane: Rect) {
 pub fn line(state: &State, member: &MemberRow, columns: usize) -> Line<'static> {
     let role = super::lines::role(state, member.role);
     let name = if member.name.is_empty() { state.words.somebody } else { &member.name };
-    ends(Span::raw(name.to_owned()), Span::styled(role, state.theme.muted), columns)
+    let there = if state.is_there(member.account) { " ●" } else { "" };
+    ends(Span::raw(format!("{name}{there}")), Span::styled(role, state.theme.muted), columns)
 }

@@ -4,8 +4,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::{Layout, centred, composer, ends, put, tint};
-use crate::chat::snapshot::Key;
+use super::{Layout, centred, composer, ends, put, tint, when};
+use crate::chat::snapshot::{Key, Row, There};
 use crate::chat::state::{Open, State};
 use crate::chat::text::width;
 
@@ -85,6 +85,15 @@ fn below(state: &State, open: &Open, lines: &[super::MessageLine], end: usize) -
     unread.count() as u64
 }
 
+/// How many there are, and how many of them are there now.
+fn members(state: &State, row: &Row) -> String {
+    let members = (state.words.members)(row.members);
+    match state.count_there() {
+        0 => members,
+        count => format!("{members} · {}", (state.words.count_online)(count)),
+    }
+}
+
 fn header(frame: &mut Frame, state: &State, open: &Open, pane: Rect, layout: &Layout) {
     let columns = usize::from(pane.width);
     let row = state.open_row();
@@ -96,8 +105,15 @@ fn header(frame: &mut Frame, state: &State, open: &Open, pane: Rect, layout: &La
     let aside_style = if typing.is_some() { state.theme.accent } else { state.theme.muted };
     let aside = match row {
         _ if typing.is_some() => typing.unwrap_or_default(),
-        Some(row) if row.is_group() => (state.words.members)(row.members),
-        Some(row) if !row.handle.is_empty() => format!("@{}", row.handle),
+        Some(row) if row.is_group() => members(state, row),
+        Some(row) if !row.handle.is_empty() => match state.there(row) {
+            Some(There::Now) => format!("@{} · {}", row.handle, state.words.online),
+            Some(There::Until(at_ms)) => {
+                let when = when::short(at_ms, state.now_ms, &state.zone, state.words);
+                format!("@{} · {}", row.handle, (state.words.last_seen)(&when))
+            }
+            None => format!("@{}", row.handle),
+        },
         _ => String::new(),
     };
     let (title, aside) = (Span::styled(title, state.theme.bold), Span::styled(aside, aside_style));

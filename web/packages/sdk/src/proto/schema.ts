@@ -52,6 +52,7 @@ export interface ClientFrame {
   getMarks?: GetMarks
   dissolve?: Dissolve
   typing?: Typing
+  watch?: Watch
 }
 
 /** What a server sends: the answer to a request, or something it pushes. */
@@ -81,6 +82,7 @@ export interface Response {
   versionList?: VersionList
   markList?: MarkList
   done?: Done
+  presenceList?: PresenceList
 }
 
 /** Why a request was refused, or failed. */
@@ -130,6 +132,8 @@ export interface Welcome {
   /** What a full-jitter backoff starts from and is capped at, when the connection is lost. */
   backoffBaseMs: number
   backoffCapMs: number
+  /** The version of one's own profile: an older one that is held is to be fetched anew. */
+  profileVersion: number
 }
 
 /** Keeps a connection that has nothing to say. See Welcome for when. */
@@ -722,6 +726,34 @@ export interface Typing {
   in?: Target
 }
 
+/** Asks who of a conversation is there, and to be told from now on: in place of those asked for in the same
+ * conversation before, until the connection ends, one asks otherwise, one of the two is no member any more, or
+ * a sync begins. Of a direct conversation the other one once it has written there; of a group any present
+ * members, at most 200; in a channel for admins and the owner. Others are passed over. On a send_only connection
+ * it is a question alone. */
+export interface Watch {
+  in?: Target
+  /** Whom. None: nobody any more. */
+  accounts: string[]
+}
+
+/** The answer to Watch: those whose presence may be known. Changes follow as Ephemeral. */
+export interface PresenceList {
+  cid: string
+  presences: Presence[]
+}
+
+/** Whether somebody is there. */
+export interface Presence {
+  account: string
+  /** One of its devices is connected, or was seconds ago. */
+  online: boolean
+  /** When it was last connected, in milliseconds since 1970. 0: it is there now, never was, or does not tell. */
+  lastSeenAtMs: number
+  /** The version of its profile: an older one that is held is to be fetched anew. */
+  profileVersion: number
+}
+
 /** It is done, and there is nothing to say of it. */
 export interface Done {
 }
@@ -730,6 +762,8 @@ export interface Done {
  * slowly never hears of it. */
 export interface Ephemeral {
   typing?: IsTyping
+  /** Of somebody watched, or of oneself when one's own profile has changed. */
+  presence?: Presence
 }
 
 /** Somebody is typing: show it for 6 seconds, or until a message of theirs comes. */
@@ -775,6 +809,7 @@ export const TABLES: Record<string, Table> = {
     [45, 'getMarks', 'm', 'GetMarks', 0, 1],
     [50, 'dissolve', 'm', 'Dissolve', 0, 1],
     [60, 'typing', 'm', 'Typing', 0, 1],
+    [61, 'watch', 'm', 'Watch', 0, 1],
   ],
   ServerFrame: [
     [1, 'response', 'm', 'Response', 0, 1],
@@ -799,6 +834,7 @@ export const TABLES: Record<string, Table> = {
     [44, 'versionList', 'm', 'VersionList', 0, 1],
     [45, 'markList', 'm', 'MarkList', 0, 1],
     [60, 'done', 'm', 'Done', 0, 1],
+    [61, 'presenceList', 'm', 'PresenceList', 0, 1],
   ],
   Error: [
     [1, 'code', 's', '', 0, 0],
@@ -825,6 +861,7 @@ export const TABLES: Record<string, Table> = {
     [9, 'resumeTicket', 's', '', 0, 0],
     [10, 'backoffBaseMs', 'n', '', 0, 0],
     [11, 'backoffCapMs', 'n', '', 0, 0],
+    [12, 'profileVersion', 'n', '', 0, 0],
   ],
   Ping: [
   ],
@@ -1172,10 +1209,25 @@ export const TABLES: Record<string, Table> = {
   Typing: [
     [1, 'in', 'm', 'Target', 0, 0],
   ],
+  Watch: [
+    [1, 'in', 'm', 'Target', 0, 0],
+    [2, 'accounts', 'i', '', 1, 0],
+  ],
+  PresenceList: [
+    [1, 'cid', 'x', '', 0, 0],
+    [2, 'presences', 'm', 'Presence', 1, 0],
+  ],
+  Presence: [
+    [1, 'account', 'i', '', 0, 0],
+    [2, 'online', 'b', '', 0, 0],
+    [3, 'lastSeenAtMs', 'n', '', 0, 0],
+    [4, 'profileVersion', 'n', '', 0, 0],
+  ],
   Done: [
   ],
   Ephemeral: [
     [1, 'typing', 'm', 'IsTyping', 0, 1],
+    [2, 'presence', 'm', 'Presence', 0, 1],
   ],
   IsTyping: [
     [1, 'cid', 'x', '', 0, 0],
