@@ -36,6 +36,11 @@ impl Message {
         v1::Message { kind: KIND.to_owned(), body, ..v1::Message::text(self.text.clone()) }
     }
 
+    /// What its author makes of it.
+    pub fn edited(&self) -> Message {
+        Message { text: format!("{} (edited)", self.text), ..self.clone() }
+    }
+
     /// What stands for its author, name and text wherever it is seen.
     pub fn digest(&self) -> u64 {
         digest(self.author.get(), self.tag, &self.text)
@@ -50,13 +55,22 @@ pub fn tag_of(message: &v1::Message) -> Option<Tag> {
 /// What stands for a message that was recalled, whoever said it.
 pub const RECALLED: u64 = 1;
 
+/// What stands for a message of a run, by whoever said it: never 0.
+pub fn digest_of_message(author: u64, message: &v1::Message) -> u64 {
+    match message.recalled {
+        true => RECALLED,
+        false => digest(author, tag_of(message).unwrap_or_default(), &message.text),
+    }
+}
+
 /// What stands for a sequenced fact: never 0.
 pub fn digest_of(event: &v1::Event) -> u64 {
     match &event.change {
-        Some(v1::event::Change::Message(message)) if message.recalled => RECALLED,
-        Some(v1::event::Change::Message(message)) if message.kind == KIND => {
-            digest(event.author, tag_of(message).unwrap_or_default(), &message.text)
+        Some(v1::event::Change::Message(message)) if message.recalled || message.kind == KIND => {
+            digest_of_message(event.author, message)
         }
+        // Whether it tells the words of the message depends on who is told, and how.
+        Some(v1::event::Change::Edited(edited)) => digest(event.author, edited.seq, "edited"),
         other => {
             let mut hasher = DefaultHasher::new();
             (event.author, format!("{other:?}")).hash(&mut hasher);
@@ -96,8 +110,8 @@ struct Pages {
     entries: HashMap<Tag, Entry>,
     /// What stands at a seq since its author changed it.
     amended: HashMap<(ConversationId, u64), u64>,
-    /// How often that happened, by conversation.
-    amendments: HashMap<ConversationId, usize>,
+    /// How often that happened, by conversation: edits and recalls.
+    amendments: HashMap<ConversationId, (usize, usize)>,
     unread: Vec<Tag>,
     faults: Faults,
 }
@@ -157,7 +171,8 @@ impl Book {
     pub fn amend(&self, cid: ConversationId, seq: u64, digest: u64) {
         let mut pages = self.pages();
         pages.amended.insert((cid, seq), digest);
-        *pages.amendments.entry(cid).or_default() += 1;
+        let (edits, recalls) = pages.amendments.entry(cid).or_default();
+        *if digest == RECALLED { recalls } else { edits } += 1;
     }
 
     /// What stands at a seq since its author changed it.
@@ -167,12 +182,13 @@ impl Book {
 
     /// How often messages of a conversation were changed.
     pub fn amendments(&self, cid: ConversationId) -> usize {
-        self.pages().amendments.get(&cid).copied().unwrap_or_default()
+        self.pages().amendments.get(&cid).map_or(0, |(edits, recalls)| edits + recalls)
     }
 
-    /// How often messages were changed.
-    pub fn all_amendments(&self) -> usize {
-        self.pages().amendments.values().sum()
+    /// How often messages were edited, and how often taken back.
+    pub fn all_amendments(&self) -> (usize, usize) {
+        let pages = self.pages();
+        pages.amendments.values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
     /// Every entry.
