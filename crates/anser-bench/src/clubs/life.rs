@@ -16,6 +16,8 @@ use crate::random::Random;
 
 /// Facts after which a group or channel is dissolved, and another one made.
 const FACTS_OF_A_CLUB: u64 = 90;
+/// Facts within which one takes back what one said, if one may take back nothing else: it has two minutes.
+const RECALLED_WITHIN: u64 = 12;
 /// How often something that needs no client id is asked again after a timeout.
 const ASKED_AGAIN: usize = 4;
 
@@ -233,9 +235,12 @@ impl Life {
                 let author = self.one_of(writers)?;
                 // One's own, and as a leader anybody's; what one may see.
                 let recalls_any = act == Act::Recall && leaders.contains(&author);
+                let oldest = newest.saturating_sub(RECALLED_WITHIN);
                 let may = |seq: &u64| {
                     let is_own = log.author(*seq) == Some(author);
-                    log.says_something(*seq) && log.may_see(author, *seq) && (is_own || recalls_any)
+                    let is_in_time = act == Act::Edit || *seq > oldest;
+                    let may_change = recalls_any || (is_own && is_in_time);
+                    log.says_something(*seq) && log.may_see(author, *seq) && may_change
                 };
                 let seq = self.one_of(&(1..=newest).filter(may).collect::<Vec<_>>())?;
                 let edited = |words: String| What::Edited(seq, words);
