@@ -16,8 +16,6 @@ use crate::random::Random;
 
 /// Facts after which a group or channel is dissolved, and another one made.
 const FACTS_OF_A_CLUB: u64 = 90;
-/// Facts within which one takes back what one said, if one may take back nothing else: it has two minutes.
-const RECALLED_WITHIN: u64 = 12;
 /// How often something that needs no client id is asked again after a timeout.
 const ASKED_AGAIN: usize = 4;
 
@@ -184,19 +182,29 @@ impl Life {
             _ => match self.choose(act, log) {
                 None => Ok(false),
                 Some((author, what)) => {
-                    let client = self.player(author)?.client().await;
-                    let accepted = client.command(command(log.cid, &what)).await?;
-                    let expected = log.newest() + 1;
-                    anyhow::ensure!(
-                        accepted.seq == expected,
-                        "{what:?} was acknowledged at seq {}, and is fact {expected}",
-                        accepted.seq
-                    );
-                    log.facts.push(Fact { author, n: Some(accepted.n), what });
+                    let takes_back = act == Act::Recall && matches!(what, What::Said(_));
+                    self.happens(author, what, log).await?;
+                    if takes_back {
+                        self.happens(author, What::Recalled(log.newest()), log).await?;
+                    }
                     Ok(true)
                 }
             },
         }
+    }
+
+    /// Does it, and writes it down.
+    async fn happens(&self, author: AccountId, what: What, log: &mut Log) -> anyhow::Result<()> {
+        let client = self.player(author)?.client().await;
+        let accepted = client.command(command(log.cid, &what)).await?;
+        let expected = log.newest() + 1;
+        anyhow::ensure!(
+            accepted.seq == expected,
+            "{what:?} was acknowledged at seq {}, and is fact {expected}",
+            accepted.seq
+        );
+        log.facts.push(Fact { author, n: Some(accepted.n), what });
+        Ok(())
     }
 
     /// A device goes offline, or comes back; never the first one.
@@ -231,20 +239,23 @@ impl Life {
         let writers = if self.kind == ConversationKind::Channel { &leaders } else { &present };
         Some(match act {
             Act::Say => (self.one_of(writers)?, What::Said(self.words())),
-            Act::Edit | Act::Recall => {
+            Act::Edit => {
                 let author = self.one_of(writers)?;
-                // One's own, and as a leader anybody's; what one may see.
-                let recalls_any = act == Act::Recall && leaders.contains(&author);
-                let oldest = newest.saturating_sub(RECALLED_WITHIN);
-                let may = |seq: &u64| {
-                    let is_own = log.author(*seq) == Some(author);
-                    let is_in_time = act == Act::Edit || *seq > oldest;
-                    let may_change = recalls_any || (is_own && is_in_time);
-                    log.says_something(*seq) && log.may_see(author, *seq) && may_change
-                };
-                let seq = self.one_of(&(1..=newest).filter(may).collect::<Vec<_>>())?;
-                let edited = |words: String| What::Edited(seq, words);
-                (author, if act == Act::Edit { edited(self.words()) } else { What::Recalled(seq) })
+                let is_own = |seq: &u64| log.author(*seq) == Some(author) && log.may_change(author, *seq);
+                let seq = self.one_of(&(1..=newest).filter(is_own).collect::<Vec<_>>())?;
+                (author, What::Edited(seq, self.words()))
+            }
+            Act::Recall => {
+                let author = self.one_of(writers)?;
+                let is_there = |seq: &u64| log.may_change(author, *seq);
+                match leaders.contains(&author) {
+                    true => {
+                        let seq = self.one_of(&(1..=newest).filter(is_there).collect::<Vec<_>>())?;
+                        (author, What::Recalled(seq))
+                    }
+                    // One's own only for two minutes: what one says now, at once.
+                    false => (author, What::Said(self.words())),
+                }
             }
             Act::Add => {
                 let absent = self.people.iter().map(|player| player.account);

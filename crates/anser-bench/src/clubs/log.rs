@@ -295,12 +295,6 @@ impl Log {
         (edits.into_iter().map(|at| (at, text(at))).collect(), recall)
     }
 
-    /// The seq of the fact that a row stands by now: its own, or that of what changed it last.
-    fn stands_by(&self, seq: u64) -> u64 {
-        let (edits, recall) = self.rewrites(seq);
-        recall.or(edits.last().map(|&(at, _)| at)).unwrap_or(seq)
-    }
-
     /// Everything that a row ever said, each with the n by which it did; the last one is what stands.
     pub fn forms(&self, account: AccountId, seq: u64) -> Vec<(Option<u64>, Shown)> {
         let Some(fact) = self.facts.get((seq as usize).wrapping_sub(1)) else { return Vec::new() };
@@ -460,19 +454,16 @@ impl Log {
         }
     }
 
-    /// The author of the fact that a row stands by, and of the row.
+    /// Who did what happened at a seq.
     pub fn author(&self, seq: u64) -> Option<AccountId> {
         self.facts.get((seq as usize).wrapping_sub(1)).map(|fact| fact.author)
     }
 
-    /// Whether a message can be changed still: it says something.
-    pub fn says_something(&self, seq: u64) -> bool {
-        let by = self.stands_by(seq);
-        let is_message = self
-            .facts
-            .get((seq as usize).wrapping_sub(1))
-            .is_some_and(|fact| matches!(fact.what, What::Said(_)));
-        is_message && !matches!(self.facts[by as usize - 1].what, What::Recalled(_))
+    /// Whether there is a message that somebody may see, and that says something still.
+    pub fn may_change(&self, account: AccountId, seq: u64) -> bool {
+        let fact = self.facts.get((seq as usize).wrapping_sub(1));
+        let is_message = fact.is_some_and(|fact| matches!(fact.what, What::Said(_)));
+        is_message && self.may_see(account, seq) && self.rewrites(seq).1.is_none()
     }
 }
 
