@@ -1,14 +1,15 @@
 //! The ledger: what was to be said, and what the server acknowledged, written down by the senders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anser_model::limits::RECALL_WINDOW_MS;
 use anser_model::{AccountId, ClientId, ConversationId};
-use anser_proto::v1;
+use anser_proto::{ErrorCode, v1};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The kind of the messages: an envelope of text, and a body that names the message.
 pub const KIND: &str = "anser.load";
@@ -113,6 +114,10 @@ struct Pages {
     /// How often that happened, by conversation: edits and recalls.
     amendments: HashMap<ConversationId, (usize, usize)>,
     unread: Vec<Tag>,
+    /// When each message was to be said: it is no older than that.
+    begun: HashMap<Tag, Instant>,
+    /// Messages that nobody could take back any more when it was asked.
+    too_late: BTreeSet<(ConversationId, u64)>,
     faults: Faults,
 }
 
@@ -196,9 +201,38 @@ impl Book {
         self.pages().entries.iter().map(|(&tag, &entry)| (tag, entry)).collect()
     }
 
-    /// Something was refused for good that none of a run may be.
-    pub fn refuse_amendment(&self, cid: ConversationId, seq: u64, why: &str) {
-        self.pages().faults.add(|| format!("{cid:?} seq {seq} could not be changed: {why}"));
+    /// A message is to be said.
+    pub fn begin(&self, tag: Tag) {
+        self.pages().begun.entry(tag).or_insert_with(Instant::now);
+    }
+
+    /// The same, so many milliseconds ago.
+    #[cfg(test)]
+    pub fn begin_at(&self, tag: Tag, ago_ms: u64) {
+        let mut pages = self.pages();
+        let begun = pages.begun.get_mut(&tag).expect("it was begun");
+        *begun = begun.checked_sub(Duration::from_millis(ago_ms)).expect("the machine runs for longer");
+    }
+
+    /// A change was refused for good, which none of a run may be: but for a recall by somebody who was away for
+    /// longer than there is time for it.
+    pub fn refuse_amendment(&self, cid: ConversationId, seq: u64, error: &v1::Error) {
+        let mut pages = self.pages();
+        let is_it = |(_, entry): &(&Tag, &Entry)| (entry.cid, entry.seq) == (cid, seq);
+        let tag = pages.entries.iter().find(is_it).map(|(&tag, _)| tag);
+        let begun = tag.and_then(|tag| pages.begun.get(&tag)).copied();
+        let is_late = begun.is_some_and(|begun| begun.elapsed() >= Duration::from_millis(RECALL_WINDOW_MS));
+        if error.code == ErrorCode::RecallTooLate.as_str() && is_late {
+            pages.too_late.insert((cid, seq));
+        } else {
+            let why = format!("{}: {}", error.code, error.message);
+            pages.faults.add(|| format!("{cid:?} seq {seq} could not be changed: {why}"));
+        }
+    }
+
+    /// How many messages nobody could take back any more when it was asked.
+    pub fn too_late(&self) -> usize {
+        self.pages().too_late.len()
     }
 
     /// A message was refused for good, which none of a run may be.

@@ -332,3 +332,18 @@ fn what_was_read_before_it_was_edited_is_read_again() {
     audit.take_edited(CID, 3, 100, &[]);
     assert_eq!(audit.verdict.lost, 1, "it was edited, and is gone");
 }
+
+#[test]
+fn a_recall_that_is_refused_for_being_late_is_a_fault_unless_it_was() {
+    let (book, error) = (Book::default(), v1::Error::new(anser_proto::ErrorCode::RecallTooLate, "late"));
+    book.begin(2);
+    book.acknowledge(2, entry(2));
+    book.refuse_amendment(CID, 3, &error);
+    assert_eq!((book.faults().count, book.too_late()), (1, 0), "it was said a moment ago");
+    book.begin_at(2, anser_model::limits::RECALL_WINDOW_MS);
+    book.refuse_amendment(CID, 3, &error);
+    book.refuse_amendment(CID, 3, &error);
+    assert_eq!((book.faults().count, book.too_late()), (1, 1), "whoever sent it was away");
+    book.refuse_amendment(CID, 3, &v1::Error::new(anser_proto::ErrorCode::NotAllowed, "no"));
+    assert_eq!(book.faults().count, 2, "another refusal is one");
+}

@@ -192,7 +192,13 @@ impl Device {
                     self.gone(&client).await;
                 }
                 Err(ClientError::Session(Failure::Full)) => tokio::time::sleep(RETRY_PAUSE).await,
-                Err(other) => return self.book.refuse_amendment(cid, seq, &other.to_string()),
+                Err(ClientError::Session(Failure::Refused(error))) => {
+                    return self.book.refuse_amendment(cid, seq, &error);
+                }
+                Err(other) => {
+                    let error = v1::Error::new(anser_proto::ErrorCode::Internal, other.to_string());
+                    return self.book.refuse_amendment(cid, seq, &error);
+                }
             }
         }
     }

@@ -242,6 +242,9 @@ impl Recorder {
 
     fn put(&self, client_id: ClientId, frame: &v1::ClientFrame, written: bool) {
         let Some(what) = frame.request.as_ref().and_then(|request| self.asked(request)) else { return };
+        if let Asked::Say(tag, _) = what {
+            self.book.begin(tag);
+        }
         let mut seen = self.seen();
         let before = seen.pending.insert(client_id, Pending { what, written });
         if written && !before.is_some_and(|before| before.written) {
@@ -295,7 +298,7 @@ impl Recorder {
         let why = format!("{}: {}", error.code, error.message);
         match what {
             Asked::Say(tag, _) => self.book.refuse(tag, &why),
-            Asked::Amend(cid, seq, _) => self.book.refuse_amendment(cid, seq, &why),
+            Asked::Amend(cid, seq, _) => self.book.refuse_amendment(cid, seq, error),
         }
         self.settled.notify_waiters();
     }

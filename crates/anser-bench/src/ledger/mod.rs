@@ -136,6 +136,7 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
     let (edited, recalled) = book.all_amendments();
     report.add("edited", edited);
     report.add("recalled", recalled);
+    report.add("recalled_too_late", book.too_late());
     report.add("club_facts", clubs.facts().await);
     report.add("deliveries", deliveries);
     report.add("reconnects", attached.saturating_sub(devices as u64));
