@@ -13,8 +13,10 @@ struct Harness {
     arguments: &'static [&'static str],
 }
 
-/// The one program that has bugs to plant, which no other build may have.
+/// The harness whose programs have bugs to plant, which no other build may have.
 const PLANTED: &str = "planted";
+/// The product with bugs to plant.
+const PLANTED_ANSER: &str = "anser-planted";
 
 /// Its figures follow the machine's other load, and it does not reach its goal at every run yet: it judges
 /// nothing but itself.
@@ -55,7 +57,12 @@ const HARNESSES: &[Harness] = &[
         program: "anser-bench",
         arguments: &["storm"],
     },
-    Harness { name: PLANTED, packages: &["anser-sim"], program: "anser-sim-planted", arguments: &[] },
+    Harness {
+        name: PLANTED,
+        packages: &["anser", "anser-sim"],
+        program: "anser-sim-planted",
+        arguments: &[],
+    },
 ];
 
 /// Names of all harnesses.
@@ -70,7 +77,48 @@ pub fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         anyhow::bail!("there is no harness {wanted:?}: choose one of {}", names().join(", "));
     };
     succeed(&mut build(harness))?;
+    if harness.name == PLANTED {
+        // A bug that is chosen is one of the simulator's, or of the matrix's.
+        return planted(&arguments[1..]);
+    }
     Ok(code(finish(prepared(harness).args(&arguments[1..]))?))
+}
+
+/// Both programs that plant bugs, or the one of which a bug is chosen.
+fn planted(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let chosen = arguments.iter().position(|argument| argument == "--bug").map(|at| &arguments[at + 1..]);
+    let of_access = match chosen {
+        Some([bug, ..]) => Some(bugs_of_access()?.contains(bug)),
+        _ => None,
+    };
+    let mut ended = ExitCode::SUCCESS;
+    for mut program in [of_access != Some(true), of_access != Some(false)]
+        .into_iter()
+        .zip(planted_programs())
+        .filter_map(|(is_wanted, program)| is_wanted.then_some(program))
+    {
+        let status = finish(program.args(arguments))?;
+        if !status.success() {
+            ended = code(status);
+        }
+    }
+    Ok(ended)
+}
+
+/// Bugs that the matrix must find, by name.
+fn bugs_of_access() -> anyhow::Result<Vec<String>> {
+    let program = target().join("release").join(PLANTED_ANSER);
+    let listed = command(program, &[]).env("ANSER_PLANTED", "list").output()?;
+    Ok(String::from_utf8(listed.stdout)?.lines().map(str::to_owned).collect())
+}
+
+/// Of the simulator, and of the matrix.
+fn planted_programs() -> [Command; 2] {
+    let programs = target().join("release");
+    let simulator = command(programs.join("anser-sim-planted"), &[]);
+    let mut matrix = command(programs.join("anser-bench"), &["planted"]);
+    matrix.env("ANSER_BIN", programs.join(PLANTED_ANSER));
+    [simulator, matrix]
 }
 
 fn build(harness: &Harness) -> Command {
@@ -79,7 +127,8 @@ fn build(harness: &Harness) -> Command {
         build.args(["--package", package]);
     }
     if harness.name == PLANTED {
-        build.args(["--features", PLANTED, "--bin", harness.program]);
+        build.args(["--features", "anser/planted,anser-sim/planted"]);
+        build.args(["--bin", harness.program, "--bin", PLANTED_ANSER]);
     }
     build
 }
@@ -89,12 +138,16 @@ pub fn build_planted() -> Option<Command> {
     HARNESSES.iter().find(|harness| harness.name == PLANTED).map(build)
 }
 
-/// The harness in the size of the tests, built before; `None` for one that is run by hand alone.
-pub fn quick(name: &str) -> Option<Command> {
-    let harness = HARNESSES.iter().find(|harness| harness.name == name && name != BY_HAND)?;
-    let mut command = prepared(harness);
-    command.arg("--quick");
-    Some(command)
+/// The programs of a harness in the size of the tests, built before; none for one that is run by hand alone.
+pub fn quick(name: &str) -> Vec<Command> {
+    let harness = HARNESSES.iter().find(|harness| harness.name == name && name != BY_HAND);
+    let mut programs = match harness {
+        Some(harness) if harness.name == PLANTED => planted_programs().into(),
+        Some(harness) => vec![prepared(harness)],
+        None => Vec::new(),
+    };
+    programs.iter_mut().for_each(|program| _ = program.arg("--quick"));
+    programs
 }
 
 fn prepared(harness: &Harness) -> Command {

@@ -23,6 +23,10 @@ pub struct Verdict {
     pub reordered: u64,
     /// Unread counts that are not what a recount gives.
     pub unread_mismatches: u64,
+    /// Something that is there and says, or is, something else than it should.
+    pub altered: u64,
+    /// Something told to somebody who may not see it.
+    pub leaked: u64,
     /// Those and anything else, in words.
     pub faults: Faults,
 }
@@ -39,21 +43,38 @@ impl Verdict {
         self.doubled += other.doubled;
         self.reordered += other.reordered;
         self.unread_mismatches += other.unread_mismatches;
+        self.altered += other.altered;
+        self.leaked += other.leaked;
         self.faults.take(other.faults);
     }
 
-    fn lose(&mut self, what: impl FnOnce() -> String) {
+    /// Counts something that is gone.
+    pub fn lose(&mut self, what: impl FnOnce() -> String) {
         self.lost += 1;
         self.faults.add(what);
     }
 
-    fn double(&mut self, what: impl FnOnce() -> String) {
+    /// Counts something that is there twice, or should not be.
+    pub fn double(&mut self, what: impl FnOnce() -> String) {
         self.doubled += 1;
         self.faults.add(what);
     }
 
-    fn reorder(&mut self, what: impl FnOnce() -> String) {
+    /// Counts something that is not in its place.
+    pub fn reorder(&mut self, what: impl FnOnce() -> String) {
         self.reordered += 1;
+        self.faults.add(what);
+    }
+
+    /// Counts something that is not what it should be.
+    pub fn alter(&mut self, what: impl FnOnce() -> String) {
+        self.altered += 1;
+        self.faults.add(what);
+    }
+
+    /// Counts something that somebody may not see.
+    pub fn leak(&mut self, what: impl FnOnce() -> String) {
+        self.leaked += 1;
         self.faults.add(what);
     }
 }
@@ -63,6 +84,8 @@ impl Verdict {
 struct Truth {
     rows: Vec<Row>,
     newest_by: HashMap<AccountId, Tag>,
+    /// What was edited since it was read.
+    edited: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +116,10 @@ impl Audit {
             let known = self.newest(cid);
             let page = page_after(client, cid, known).await.with_context(|| format!("reading {cid:?}"))?;
             self.take(cid, page.n, &page.events);
+            for seq in self.edited(cid) {
+                let page = page_of(client, cid, seq).await.with_context(|| format!("{cid:?} seq {seq}"))?;
+                self.take_edited(cid, seq, page.n, &page.events);
+            }
             if self.newest(cid) == known || (known > 0 && !page.more) {
                 return Ok(());
             }
@@ -122,8 +149,12 @@ impl Audit {
                 _ => None,
             };
             truth.rows.push(Row { digest, author, is_message: message.is_some(), as_of });
-            if let Some(v1::event::Change::Recalled(recalled)) = &event.change {
-                truth.amend(cid, recalled.seq, (event.n, RECALLED), verdict);
+            match &event.change {
+                Some(v1::event::Change::Recalled(recalled)) => {
+                    truth.amend(cid, recalled.seq, (event.n, RECALLED), verdict);
+                }
+                Some(v1::event::Change::Edited(edited)) => truth.edit(cid, edited.seq, event.n, verdict),
+                _ => {}
             }
             let Some(tag) = message.and_then(tag_of) else { continue };
             if let Some(before) = self.places.insert(tag, (cid, event.seq)) {
@@ -134,6 +165,21 @@ impl Audit {
                 verdict.reorder(|| format!("{cid:?} seq {}: {tag} behind {newest} of {author}", event.seq));
             }
             *newest = tag.max(*newest);
+        }
+    }
+
+    /// Messages that were edited since they were read, and are to be read again.
+    fn edited(&mut self, cid: ConversationId) -> Vec<u64> {
+        self.truths.get_mut(&cid).map_or(Vec::new(), |truth| std::mem::take(&mut truth.edited))
+    }
+
+    /// Reads one message again.
+    fn take_edited(&mut self, cid: ConversationId, seq: u64, as_of: u64, events: &[v1::Event]) {
+        let (Some(truth), verdict) = (self.truths.get_mut(&cid), &mut self.verdict) else { return };
+        let (event, place) = (events.iter().find(|event| event.seq == seq), seq as usize - 1);
+        match (event, truth.rows.get_mut(place)) {
+            (Some(event), Some(row)) => (row.digest, row.as_of) = (digest_of(event), as_of),
+            _ => verdict.lose(|| format!("{cid:?} seq {seq} was edited, and is gone")),
         }
     }
 
@@ -260,6 +306,15 @@ impl Truth {
         }
     }
 
+    /// A fact says that the message at a seq says something else; what, only its row says.
+    fn edit(&mut self, cid: ConversationId, seq: u64, n: u64, verdict: &mut Verdict) {
+        match self.rows.get((seq as usize).wrapping_sub(1)) {
+            None => verdict.reorder(|| format!("{cid:?} seq {seq} is edited before it is said")),
+            Some(row) if row.as_of < n => self.edited.push(seq),
+            Some(_) => {}
+        }
+    }
+
     /// Messages of others past the base, which is the largest of the mark and the cap: the own send
     /// before the newest 64. Whoever is here joined with the creation, which is no message.
     fn unread(&self, account: AccountId, mark: u64) -> u64 {
@@ -282,6 +337,14 @@ async fn page_after(client: &Client, cid: ConversationId, known: u64) -> anyhow:
     let next = v1::GetPage { after_seq: known, limit: PAGE_MESSAGES as u32, ..v1::GetPage::default() };
     let asked = if known == 0 { first } else { next };
     Ok(client.page(v1::GetPage { r#in: Some(Target::cid(cid)), ..asked }).await?)
+}
+
+/// One row alone.
+async fn page_of(client: &Client, cid: ConversationId, seq: u64) -> anyhow::Result<v1::Page> {
+    let (after_seq, before_seq, limit) = (seq - 1, seq + 1, 1);
+    let asked =
+        v1::GetPage { r#in: Some(Target::cid(cid)), after_seq, before_seq, limit, ..v1::GetPage::default() };
+    Ok(client.page(asked).await?)
 }
 
 #[cfg(test)]

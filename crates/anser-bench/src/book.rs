@@ -1,14 +1,15 @@
 //! The ledger: what was to be said, and what the server acknowledged, written down by the senders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anser_model::limits::RECALL_WINDOW_MS;
 use anser_model::{AccountId, ClientId, ConversationId};
-use anser_proto::v1;
+use anser_proto::{ErrorCode, v1};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// The kind of the messages: an envelope of text, and a body that names the message.
 pub const KIND: &str = "anser.load";
@@ -36,6 +37,11 @@ impl Message {
         v1::Message { kind: KIND.to_owned(), body, ..v1::Message::text(self.text.clone()) }
     }
 
+    /// What its author makes of it.
+    pub fn edited(&self) -> Message {
+        Message { text: format!("{} (edited)", self.text), ..self.clone() }
+    }
+
     /// What stands for its author, name and text wherever it is seen.
     pub fn digest(&self) -> u64 {
         digest(self.author.get(), self.tag, &self.text)
@@ -50,13 +56,22 @@ pub fn tag_of(message: &v1::Message) -> Option<Tag> {
 /// What stands for a message that was recalled, whoever said it.
 pub const RECALLED: u64 = 1;
 
+/// What stands for a message of a run, by whoever said it: never 0.
+pub fn digest_of_message(author: u64, message: &v1::Message) -> u64 {
+    match message.recalled {
+        true => RECALLED,
+        false => digest(author, tag_of(message).unwrap_or_default(), &message.text),
+    }
+}
+
 /// What stands for a sequenced fact: never 0.
 pub fn digest_of(event: &v1::Event) -> u64 {
     match &event.change {
-        Some(v1::event::Change::Message(message)) if message.recalled => RECALLED,
-        Some(v1::event::Change::Message(message)) if message.kind == KIND => {
-            digest(event.author, tag_of(message).unwrap_or_default(), &message.text)
+        Some(v1::event::Change::Message(message)) if message.recalled || message.kind == KIND => {
+            digest_of_message(event.author, message)
         }
+        // Whether it tells the words of the message depends on who is told, and how.
+        Some(v1::event::Change::Edited(edited)) => digest(event.author, edited.seq, "edited"),
         other => {
             let mut hasher = DefaultHasher::new();
             (event.author, format!("{other:?}")).hash(&mut hasher);
@@ -96,9 +111,13 @@ struct Pages {
     entries: HashMap<Tag, Entry>,
     /// What stands at a seq since its author changed it.
     amended: HashMap<(ConversationId, u64), u64>,
-    /// How often that happened, by conversation.
-    amendments: HashMap<ConversationId, usize>,
+    /// How often that happened, by conversation: edits and recalls.
+    amendments: HashMap<ConversationId, (usize, usize)>,
     unread: Vec<Tag>,
+    /// When each message was to be said: it is no older than that.
+    begun: HashMap<Tag, Instant>,
+    /// Messages that nobody could take back any more when it was asked.
+    too_late: BTreeSet<(ConversationId, u64)>,
     faults: Faults,
 }
 
@@ -157,7 +176,8 @@ impl Book {
     pub fn amend(&self, cid: ConversationId, seq: u64, digest: u64) {
         let mut pages = self.pages();
         pages.amended.insert((cid, seq), digest);
-        *pages.amendments.entry(cid).or_default() += 1;
+        let (edits, recalls) = pages.amendments.entry(cid).or_default();
+        *if digest == RECALLED { recalls } else { edits } += 1;
     }
 
     /// What stands at a seq since its author changed it.
@@ -167,12 +187,13 @@ impl Book {
 
     /// How often messages of a conversation were changed.
     pub fn amendments(&self, cid: ConversationId) -> usize {
-        self.pages().amendments.get(&cid).copied().unwrap_or_default()
+        self.pages().amendments.get(&cid).map_or(0, |(edits, recalls)| edits + recalls)
     }
 
-    /// How often messages were changed.
-    pub fn all_amendments(&self) -> usize {
-        self.pages().amendments.values().sum()
+    /// How often messages were edited, and how often taken back.
+    pub fn all_amendments(&self) -> (usize, usize) {
+        let pages = self.pages();
+        pages.amendments.values().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
     /// Every entry.
@@ -180,9 +201,38 @@ impl Book {
         self.pages().entries.iter().map(|(&tag, &entry)| (tag, entry)).collect()
     }
 
-    /// Something was refused for good that none of a run may be.
-    pub fn refuse_amendment(&self, cid: ConversationId, seq: u64, why: &str) {
-        self.pages().faults.add(|| format!("{cid:?} seq {seq} could not be changed: {why}"));
+    /// A message is to be said.
+    pub fn begin(&self, tag: Tag) {
+        self.pages().begun.entry(tag).or_insert_with(Instant::now);
+    }
+
+    /// The same, so many milliseconds ago.
+    #[cfg(test)]
+    pub fn begin_at(&self, tag: Tag, ago_ms: u64) {
+        let mut pages = self.pages();
+        let begun = pages.begun.get_mut(&tag).expect("it was begun");
+        *begun = begun.checked_sub(Duration::from_millis(ago_ms)).expect("the machine runs for longer");
+    }
+
+    /// A change was refused for good, which none of a run may be: but for a recall by somebody who was away for
+    /// longer than there is time for it.
+    pub fn refuse_amendment(&self, cid: ConversationId, seq: u64, error: &v1::Error) {
+        let mut pages = self.pages();
+        let is_it = |(_, entry): &(&Tag, &Entry)| (entry.cid, entry.seq) == (cid, seq);
+        let tag = pages.entries.iter().find(is_it).map(|(&tag, _)| tag);
+        let begun = tag.and_then(|tag| pages.begun.get(&tag)).copied();
+        let is_late = begun.is_some_and(|begun| begun.elapsed() >= Duration::from_millis(RECALL_WINDOW_MS));
+        if error.code == ErrorCode::RecallTooLate.as_str() && is_late {
+            pages.too_late.insert((cid, seq));
+        } else {
+            let why = format!("{}: {}", error.code, error.message);
+            pages.faults.add(|| format!("{cid:?} seq {seq} could not be changed: {why}"));
+        }
+    }
+
+    /// How many messages nobody could take back any more when it was asked.
+    pub fn too_late(&self) -> usize {
+        self.pages().too_late.len()
     }
 
     /// A message was refused for good, which none of a run may be.

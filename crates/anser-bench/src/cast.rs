@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::audit::Audit;
 use crate::book::Book;
 use crate::device::Device;
-use crate::people;
+use crate::people::{self, Person};
 use crate::random::Random;
 
 /// Somebody, with their devices.
@@ -78,16 +78,18 @@ impl Member {
     }
 }
 
-/// Registers people and brings all their devices online.
+/// Registers people and brings all their devices online; and others, who are for something else.
 ///
 /// # Errors
 /// The server refuses, or is gone.
 pub async fn gather(
     server: &ServerAddress,
-    (people, devices): (usize, usize),
+    (people, others, devices): (usize, usize, usize),
     book: &Arc<Book>,
-) -> anyhow::Result<Vec<Arc<Member>>> {
-    let people = people::register(server, people, devices).await?;
+) -> anyhow::Result<(Vec<Arc<Member>>, Vec<Person>)> {
+    let mut people_and_others = people::register(server, people + others, devices).await?;
+    let others = people_and_others.split_off(people);
+    let people = people_and_others;
     let mut cast = Vec::with_capacity(people.len());
     for person in people {
         let device = |key| Arc::new(Device::new(person.account, server.clone(), key, book.clone()));
@@ -95,7 +97,7 @@ pub async fn gather(
         member.come().await?;
         cast.push(Arc::new(member));
     }
-    Ok(cast)
+    Ok((cast, others))
 }
 
 /// Every device of everybody.

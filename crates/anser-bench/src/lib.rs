@@ -6,6 +6,7 @@
 //! | [`server`], [`people`], [`corpus`] | what a run needs: a server process, accounts, something to say |
 //! | [`device`] | one installation: an SDK client that comes and goes, and what it has seen |
 //! | [`cast`] | people with their devices, and what must be true of all of them in the end |
+//! | [`clubs`] | small conversations in which everything happens that can, and what must follow from it |
 //! | [`book`] | the ledger: what was acknowledged, written down by its senders |
 //! | [`audit`] | reads everything back and compares |
 //! | [`ledger`], [`kills`], [`storm`], [`upgrade`], [`matrix`] | the harnesses |
@@ -19,6 +20,7 @@ pub mod audit;
 pub mod bench;
 pub mod book;
 pub mod cast;
+pub mod clubs;
 pub mod corpus;
 pub mod device;
 pub mod direct;

@@ -27,6 +27,8 @@ enum Harness {
     Kills(kills::Options),
     /// Every request by everybody who might ask it: nobody may learn what is not theirs
     Matrix(matrix::Options),
+    /// Servers with a bug of access on purpose: the matrix must notice each
+    Planted(matrix::planted::Options),
     /// More than the server can bear: overload, a hot group, a slow reader, everybody coming back at once
     Storm(storm::Options),
     /// Data folders of every released format, opened, served and lived in
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Harness::Ledger(options) => runtime.block_on(unless_stopped(ledger::run(options))),
         Harness::Kills(options) => runtime.block_on(unless_stopped(kills::run(options))),
         Harness::Matrix(options) => runtime.block_on(unless_stopped(matrix::run(options))),
+        Harness::Planted(options) => runtime.block_on(unless_stopped(matrix::planted::run(options))),
         Harness::Storm(options) => runtime.block_on(unless_stopped(storm::run(options))),
         Harness::Upgrade(options) => runtime.block_on(unless_stopped(upgrade::run(options))),
         Harness::Bench(_) => Ok(true),

@@ -37,6 +37,8 @@ pub struct ServerPlan {
     pub access_token_s: Option<u64>,
     /// The data folder, if not one that goes with the server.
     pub data: Option<PathBuf>,
+    /// The bug that is planted in it, if the binary has any to plant.
+    pub planted: Option<String>,
 }
 
 impl ServerPlan {
@@ -57,6 +59,7 @@ impl ServerPlan {
             slow_disk_ms: None,
             access_token_s: None,
             data: None,
+            planted: None,
         })
     }
 }
@@ -121,6 +124,9 @@ impl Server {
         if let Some(seconds) = self.plan.access_token_s {
             command.args(["--access-token-s", &seconds.to_string()]);
         }
+        if let Some(bug) = &self.plan.planted {
+            command.env("ANSER_PLANTED", bug);
+        }
         if self.plan.frugal {
             command.env("MIMALLOC_PURGE_DELAY", "0");
         }
@@ -146,6 +152,11 @@ impl Server {
     /// Where it serves.
     pub fn address(&self) -> ServerAddress {
         self.address.to_string().parse().expect("a socket address is a server address")
+    }
+
+    /// The program that it is.
+    pub fn binary(&self) -> &Path {
+        &self.plan.binary
     }
 
     /// Its data folder.

@@ -145,5 +145,51 @@ mod switch {
         WatchOutlivesMembership = "watch-outlives-membership",
         /// Nobody's membership ends with the conversation.
         DissolvedStays = "dissolved-stays",
+        /// Pages give former members and newcomers what lies outside of what they may see.
+        PagesUnclipped = "pages-unclipped",
+        /// Who joins sees what was before, whatever was decided of that.
+        NewcomersSeePast = "newcomers-see-past",
+        /// Whoever asks is told who is in a conversation.
+        MembersUnchecked = "members-unchecked",
+        /// Strangers are refused otherwise where there is a conversation than where there is none.
+        StrangersToldApart = "strangers-told-apart",
+        /// Plain members write in a channel.
+        ChannelsOpen = "channels-open",
+        /// An access token lets in for ever.
+        ExpiryUnchecked = "expiry-unchecked",
+        /// A token lets in although its device was signed out, or its account deactivated.
+        RevocationUnchecked = "revocation-unchecked",
+        /// Everybody may do what administrators do.
+        AdminUnchecked = "admin-unchecked",
+        /// An API key allows everything.
+        ScopeUnchecked = "scope-unchecked",
+        /// An API key that was revoked lets in.
+        RevokedKeysLetIn = "revoked-keys-let-in",
+        /// An API key speaks for administrators.
+        KeysSpeakForAdmins = "keys-speak-for-admins",
+        /// Who deactivated the account is found by its handle.
+        GoneAreFound = "gone-are-found",
+        /// Signing in tells whether there is such a handle.
+        HandlesTold = "handles-told",
+    }
+
+    impl Bug {
+        /// Those that let people learn or do what is not theirs: the authorisation matrix looks for them, on the
+        /// real binary. The simulator finds all others.
+        pub const OF_ACCESS: &[Bug] = &[
+            Bug::PagesUnclipped,
+            Bug::NewcomersSeePast,
+            Bug::MembersUnchecked,
+            Bug::StrangersToldApart,
+            Bug::ChannelsOpen,
+            Bug::ExpiryUnchecked,
+            Bug::RevocationUnchecked,
+            Bug::AdminUnchecked,
+            Bug::ScopeUnchecked,
+            Bug::RevokedKeysLetIn,
+            Bug::KeysSpeakForAdmins,
+            Bug::GoneAreFound,
+            Bug::HandlesTold,
+        ];
     }
 }

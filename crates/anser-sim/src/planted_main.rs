@@ -48,7 +48,9 @@ fn named(name: &str) -> Result<Bug, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let bugs: Vec<Bug> = arguments.bug.map_or_else(|| Bug::ALL.to_vec(), |bug| vec![bug]);
+    // The others let somebody learn or do what is not theirs: the authorisation matrix must find them.
+    let ours = || Bug::ALL.iter().copied().filter(|bug| !Bug::OF_ACCESS.contains(bug)).collect();
+    let bugs: Vec<Bug> = arguments.bug.map_or_else(ours, |bug| vec![bug]);
     let mut caught = 0;
     let mut all_are_green = is_green();
     if !all_are_green {

@@ -256,3 +256,94 @@ fn a_message_that_is_shown_after_it_was_taken_back_is_found() {
     let verdict = judge_recalled(&right(), &right());
     assert!(verdict.lost > 0, "taken back, acknowledged, and undone: {verdict:?}");
 }
+
+/// Bob's message 2, at seq 3, says something else by the fact at seq 8.
+fn edited() -> Vec<v1::Event> {
+    let change = Some(v1::event::Change::Edited(v1::Edited { seq: 3, message: None }));
+    let edit = v1::Event { change, client_id: bytes::Bytes::new(), ..event(2, SAID + 2) };
+    let stands = v1::Message { edits: 1, ..message(2).edited().to_wire() };
+    let mut fresh = right();
+    fresh[2] = v1::Event { n: edit.n, change: Some(v1::event::Change::Message(stands)), ..fresh[2].clone() };
+    fresh.push(edit);
+    fresh
+}
+
+/// What comes to a device that is there: everything as it was said, and the edit with its words.
+fn edited_live() -> Vec<v1::Event> {
+    let mut edit = edited().pop().expect("the last one is the edit");
+    let says = v1::Message { edits: 1, ..message(2).edited().to_wire() };
+    edit.change = Some(v1::event::Change::Edited(v1::Edited { seq: 3, message: Some(says) }));
+    [right(), vec![edit]].concat()
+}
+
+fn judge_edited(fresh: &[v1::Event], delivered: &[v1::Event]) -> Verdict {
+    let book = Book::default();
+    book.amend(CID, 3, message(2).edited().digest());
+    let head = v1::Head { seq: SAID + 2, ..head(3, UNREAD) };
+    judge_book(book, (100, fresh), delivered, head)
+}
+
+#[test]
+fn an_edited_message_stands_as_it_was_edited_for_everybody() {
+    let verdict = judge_edited(&edited(), &edited_live());
+    assert!(verdict.is_clean() && found(&verdict) == [0; 4], "{verdict:?}");
+}
+
+#[test]
+fn an_edit_that_is_lost_is_noticed() {
+    let mut undone = edited();
+    undone[2] = right()[2].clone();
+    assert!(judge_edited(&undone, &edited_live()).lost > 0, "the row says what it said");
+    assert!(judge_edited(&right(), &right()).lost > 0, "nothing is left of it");
+    assert!(!judge_edited(&edited(), &right()).is_clean(), "a device was never told");
+    let mut wrong = edited_live();
+    let says = v1::Message { edits: 1, ..message(2).to_wire() };
+    wrong[SAID as usize + 1].change =
+        Some(v1::event::Change::Edited(v1::Edited { seq: 3, message: Some(says) }));
+    assert!(!judge_edited(&edited(), &wrong).is_clean(), "a device was told the words of before");
+    let invented = judge_book(Book::default(), (100, &edited()), &edited_live(), head(3, UNREAD));
+    assert!(invented.lost > 0 && invented.doubled > 0, "nobody edited it: {invented:?}");
+}
+
+#[test]
+fn an_edit_without_its_words_has_a_device_ask_for_the_row() {
+    let device = Recorder::new(BOB, Arc::new(Book::default()));
+    let edit = edited().pop().expect("the last one is the edit");
+    right().into_iter().chain([edit]).for_each(|event| device.observe(&Update::Event(Box::new(event))));
+    assert_eq!(device.gaps(), [(CID, 3, 3)], "what it holds is void");
+    let page = |event: v1::Event| v1::Page { events: vec![event], ..v1::Page::default() };
+    device.take_page(CID, (3, 3), &page(right()[2].clone()));
+    assert_eq!(device.gaps(), [(CID, 3, 3)], "a page of before the edit says nothing new");
+    device.take_page(CID, (3, 3), &page(edited()[2].clone()));
+    assert!(device.holds(CID, SAID + 2));
+    assert_eq!(device.seen().rows[&CID].digests[2], message(2).edited().digest());
+}
+
+#[test]
+fn what_was_read_before_it_was_edited_is_read_again() {
+    let mut audit = Audit::default();
+    audit.take(CID, 10 + SAID + 1, &right());
+    audit.take(CID, 100, &edited()[SAID as usize + 1..]);
+    assert_eq!(audit.edited(CID), [3]);
+    audit.take_edited(CID, 3, 100, &edited());
+    let expected = Entry { digest: message(2).edited().digest(), ..entry(2) };
+    audit.check_entries(&[(2, expected)], &Book::default());
+    assert!(audit.verdict.is_clean(), "{:?}", audit.verdict);
+    audit.take_edited(CID, 3, 100, &[]);
+    assert_eq!(audit.verdict.lost, 1, "it was edited, and is gone");
+}
+
+#[test]
+fn a_recall_that_is_refused_for_being_late_is_a_fault_unless_it_was() {
+    let (book, error) = (Book::default(), v1::Error::new(anser_proto::ErrorCode::RecallTooLate, "late"));
+    book.begin(2);
+    book.acknowledge(2, entry(2));
+    book.refuse_amendment(CID, 3, &error);
+    assert_eq!((book.faults().count, book.too_late()), (1, 0), "it was said a moment ago");
+    book.begin_at(2, anser_model::limits::RECALL_WINDOW_MS);
+    book.refuse_amendment(CID, 3, &error);
+    book.refuse_amendment(CID, 3, &error);
+    assert_eq!((book.faults().count, book.too_late()), (1, 1), "whoever sent it was away");
+    book.refuse_amendment(CID, 3, &v1::Error::new(anser_proto::ErrorCode::NotAllowed, "no"));
+    assert_eq!(book.faults().count, 2, "another refusal is one");
+}

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 pub use recorder::{Recorder, Seen};
 
-use crate::book::{Book, Message};
+use crate::book::{Book, Message, RECALLED};
 use crate::people::Key;
 
 /// Facts asked for at once.
@@ -24,6 +24,31 @@ const PAGE_FACTS: u32 = 200;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// How long to wait before asking again for what could not be had.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// What becomes of a message once it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It stays as it is.
+    Stay,
+    /// Its author says something else in it.
+    Edit,
+    /// Its author takes it back.
+    Recall,
+    /// The one, and then the other.
+    EditAndRecall,
+}
+
+impl Then {
+    /// By a number that ascends: of so many messages one is edited, one taken back, one both.
+    pub fn of(number: u64, one_in: u64) -> Then {
+        match number % one_in {
+            0 => Then::Recall,
+            1 => Then::Edit,
+            2 if number % (4 * one_in) == 2 => Then::EditAndRecall,
+            _ => Then::Stay,
+        }
+    }
+}
 
 /// One installation.
 pub struct Device {
@@ -148,29 +173,45 @@ impl Device {
         }
     }
 
-    /// Takes a message back, through as many connections and restarts of this device as it takes.
-    pub async fn recall(&self, cid: ConversationId, seq: u64) {
+    /// Says something else in a message, or takes it back, through as many connections and restarts of this device
+    /// as it takes.
+    async fn amend(&self, cid: ConversationId, seq: u64, message: Option<Message>) {
+        let digest = message.as_ref().map_or(RECALLED, Message::digest);
         loop {
             let client = self.client().await;
-            match client.recall(cid, seq).await {
+            let amended = match &message {
+                Some(message) => client.edit(cid, seq, message.to_wire()).await,
+                None => client.recall(cid, seq).await,
+            };
+            match amended {
                 Ok(_) => return,
                 Err(ClientError::Stopped | ClientError::Session(Failure::Ended(_))) => {
-                    if self.recorder.is_amending(cid, seq) || self.book.amended(cid, seq).is_some() {
-                        return self.recorder.amended(cid, seq).await;
+                    if self.recorder.is_amending(cid, seq) || self.book.amended(cid, seq) == Some(digest) {
+                        return self.recorder.amended(cid, seq, digest).await;
                     }
                     self.gone(&client).await;
                 }
                 Err(ClientError::Session(Failure::Full)) => tokio::time::sleep(RETRY_PAUSE).await,
-                Err(other) => return self.book.refuse_amendment(cid, seq, &other.to_string()),
+                Err(ClientError::Session(Failure::Refused(error))) => {
+                    return self.book.refuse_amendment(cid, seq, &error);
+                }
+                Err(other) => {
+                    let error = v1::Error::new(anser_proto::ErrorCode::Internal, other.to_string());
+                    return self.book.refuse_amendment(cid, seq, &error);
+                }
             }
         }
     }
 
-    /// Says a message, and takes it back at once if it `recalls` it.
-    pub async fn say(&self, to: Target, message: &Message, recalls: bool) {
+    /// Says a message, and changes it at once if it is not to stay as it is.
+    pub async fn say(&self, to: Target, message: &Message, then: Then) {
         self.send(to, message).await;
-        if let Some(entry) = self.book.entry(message.tag).filter(|_| recalls) {
-            self.recall(entry.cid, entry.seq).await;
+        let Some(entry) = self.book.entry(message.tag) else { return };
+        if then == Then::Edit || then == Then::EditAndRecall {
+            self.amend(entry.cid, entry.seq, Some(message.edited())).await;
+        }
+        if then == Then::Recall || then == Then::EditAndRecall {
+            self.amend(entry.cid, entry.seq, None).await;
         }
     }
 

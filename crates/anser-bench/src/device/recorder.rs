@@ -11,7 +11,7 @@ use anser_proto::v1::{self, client_frame::Request};
 use anser_proto::wire;
 use tokio::sync::Notify;
 
-use crate::book::{Book, Entry, Faults, RECALLED, Tag, digest_of, tag_of};
+use crate::book::{Book, Entry, Faults, RECALLED, Tag, digest_of, digest_of_message, tag_of};
 
 /// Sees everything that happens to one device; is also the store that outlives its clients.
 pub struct Recorder {
@@ -73,8 +73,9 @@ pub struct Rows {
     pub digests: Vec<u64>,
     /// The n under which each was seen.
     ns: Vec<u64>,
-    /// What facts made of seqs that were not seen then: a page from before may be looked at after them.
-    amended: HashMap<u64, (u64, u64)>,
+    /// What facts made of seqs, where that is not seen yet: a page from before may be looked at after them. What a
+    /// message says since an edit that told nothing of it only its row says.
+    amended: HashMap<u64, (u64, Option<u64>)>,
     /// The newest seq that anything told of.
     pub head: u64,
     /// How many are not seen below that.
@@ -145,8 +146,8 @@ impl Recorder {
     }
 
     /// Waits until a change of a message that is pending is acknowledged.
-    pub async fn amended(&self, cid: ConversationId, seq: u64) {
-        self.until(|| self.book.amended(cid, seq).is_some() || !self.is_amending(cid, seq)).await;
+    pub async fn amended(&self, cid: ConversationId, seq: u64, digest: u64) {
+        self.until(|| self.book.amended(cid, seq) == Some(digest) || !self.is_amending(cid, seq)).await;
     }
 
     async fn until(&self, is_so: impl Fn() -> bool) {
@@ -241,6 +242,9 @@ impl Recorder {
 
     fn put(&self, client_id: ClientId, frame: &v1::ClientFrame, written: bool) {
         let Some(what) = frame.request.as_ref().and_then(|request| self.asked(request)) else { return };
+        if let Asked::Say(tag, _) = what {
+            self.book.begin(tag);
+        }
         let mut seen = self.seen();
         let before = seen.pending.insert(client_id, Pending { what, written });
         if written && !before.is_some_and(|before| before.written) {
@@ -253,12 +257,11 @@ impl Recorder {
         match request {
             Request::Send(send) => {
                 let message = send.message.as_ref()?;
-                let event = v1::Event {
-                    author: self.own.get(),
-                    change: Some(v1::event::Change::Message(message.clone())),
-                    ..v1::Event::default()
-                };
-                Some(Asked::Say(tag_of(message)?, digest_of(&event)))
+                Some(Asked::Say(tag_of(message)?, digest_of_message(self.own.get(), message)))
+            }
+            Request::Edit(edit) => {
+                let digest = digest_of_message(self.own.get(), edit.message.as_ref()?);
+                Some(Asked::Amend(cid_of(edit.r#in.as_ref())?, edit.seq, digest))
             }
             Request::Recall(recall) => {
                 Some(Asked::Amend(cid_of(recall.r#in.as_ref())?, recall.seq, RECALLED))
@@ -295,9 +298,17 @@ impl Recorder {
         let why = format!("{}: {}", error.code, error.message);
         match what {
             Asked::Say(tag, _) => self.book.refuse(tag, &why),
-            Asked::Amend(cid, seq, _) => self.book.refuse_amendment(cid, seq, &why),
+            Asked::Amend(cid, seq, _) => self.book.refuse_amendment(cid, seq, error),
         }
         self.settled.notify_waiters();
+    }
+}
+
+/// Whether a message is shown as something has changed it.
+fn is_amended(event: &v1::Event) -> bool {
+    match &event.change {
+        Some(v1::event::Change::Message(message)) => message.recalled || message.edits > 0,
+        _ => false,
     }
 }
 
@@ -348,11 +359,17 @@ impl Seen {
             return;
         }
         let rows = self.rows.entry(cid).or_default();
-        if !rows.see(event.seq, event.n, digest_of(event)) {
+        if !rows.see(event.seq, event.n, digest_of(event), is_amended(event)) {
             self.faults.add(|| format!("{cid:?} seq {}: seen before as something else", event.seq));
         }
-        if let Some(v1::event::Change::Recalled(recalled)) = &event.change {
-            rows.amend(recalled.seq, event.n, RECALLED);
+        match &event.change {
+            Some(v1::event::Change::Recalled(recalled)) => rows.amend(recalled.seq, event.n, Some(RECALLED)),
+            Some(v1::event::Change::Edited(edited)) => {
+                // One edits one's own, so that who edits is who said it.
+                let says = edited.message.as_ref().map(|message| digest_of_message(event.author, message));
+                rows.amend(edited.seq, event.n, says);
+            }
+            _ => {}
         }
         if event.author != own.get() || event.client_id.is_empty() {
             return;
@@ -377,11 +394,13 @@ impl Rows {
     }
 
     /// Sees what stands at a seq as of an n. `false` where it stood as something else under the same n, or
-    /// under a later one that changes no message.
-    fn see(&mut self, seq: u64, n: u64, digest: u64) -> bool {
+    /// stands as something else under a later one that changed no message.
+    fn see(&mut self, seq: u64, n: u64, digest: u64, is_amended: bool) -> bool {
         self.reach(seq);
         let (n, digest) = match self.amended.get(&seq) {
-            Some(&(later, amended)) if later > n => (later, amended),
+            // It is not what stands there any more; what does, another page says.
+            Some(&(later, None)) if later > n => return true,
+            Some(&(later, Some(amended))) if later > n => (later, amended),
             _ => (n, digest),
         };
         let (known, known_n) = (&mut self.digests[seq as usize - 1], &mut self.ns[seq as usize - 1]);
@@ -390,19 +409,31 @@ impl Rows {
             self.missing -= 1;
             return true;
         }
-        if n > *known_n && digest == RECALLED {
+        if n > *known_n && is_amended {
             (*known, *known_n) = (digest, n);
         }
         n < *known_n || *known == digest
     }
 
-    /// A fact made something else of what stands at a seq.
-    fn amend(&mut self, seq: u64, n: u64, digest: u64) {
+    /// A fact made something else of what stands at a seq; `None`: what, its row says.
+    fn amend(&mut self, seq: u64, n: u64, digest: Option<u64>) {
         let place = (seq as usize).wrapping_sub(1);
-        match self.digests.get_mut(place).filter(|known| **known != 0) {
-            Some(known) if self.ns[place] < n => (*known, self.ns[place]) = (digest, n),
-            Some(_) => {}
-            None => _ = self.amended.insert(seq, (n, digest)),
+        let is_known = self.digests.get(place).is_some_and(|known| *known != 0);
+        if is_known && self.ns[place] >= n {
+            return;
+        }
+        match digest {
+            Some(digest) if is_known => (self.digests[place], self.ns[place]) = (digest, n),
+            _ => {
+                let (at, what) = self.amended.entry(seq).or_insert((n, digest));
+                if n > *at {
+                    (*at, *what) = (n, digest);
+                }
+                if is_known {
+                    (self.digests[place], self.ns[place]) = (0, 0);
+                    self.missing += 1;
+                }
+            }
         }
     }
 

@@ -10,13 +10,15 @@ use anser_proto::v1::Target;
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{ACCOUNTS, DEVICES, GROUPS_EACH, PATIENCE};
 use crate::audit::Audit;
 use crate::book::{Book, Message};
 use crate::cast::{Member, all_devices, check_member, converge, gather, waiting};
+use crate::clubs::{Company, Going, people_for};
 use crate::corpus::Corpus;
+use crate::device::Then;
 use crate::random::Random;
 use crate::server::Server;
 use crate::watch::{Hit, Moment, kill_at};
@@ -26,8 +28,10 @@ const SPREAD: [usize; GROUPS_EACH] = [0, 1, 3, 7, 12, 20, 30, 41];
 /// Of a hundred listening devices, so many are switched off or on between two kills.
 const SWITCHED_PERCENT: usize = 25;
 
-/// Of so many messages one is taken back.
-const RECALLS_ONE_IN: u64 = 24;
+/// Of so many messages one is edited, and one taken back.
+const CHANGES_ONE_IN: u64 = 24;
+/// Lives of clubs beside the groups.
+const LIVES: usize = 12;
 
 /// What the speakers are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +49,11 @@ pub struct Load {
     /// Everybody.
     pub cast: Vec<Arc<Member>>,
     groups: Vec<ConversationId>,
+    /// Conversations in which everything else happens meanwhile.
+    clubs: Company,
     /// What was acknowledged.
     pub book: Arc<Book>,
-    /// What the speakers are to do.
-    pub cue: watch::Sender<Cue>,
+    cue: watch::Sender<Cue>,
     speakers: JoinSet<()>,
 }
 
@@ -57,9 +62,10 @@ impl Load {
     ///
     /// # Errors
     /// The server refuses, or is gone.
-    pub async fn start(server: &Server, corpus: &Arc<Corpus>) -> anyhow::Result<Load> {
+    pub async fn start(server: &Server, corpus: &Arc<Corpus>, random: &mut Random) -> anyhow::Result<Load> {
         let book = Arc::new(Book::default());
-        let cast = gather(&server.address(), (ACCOUNTS, DEVICES), &book).await?;
+        let (cast, others) = gather(&server.address(), (ACCOUNTS, people_for(LIVES), DEVICES), &book).await?;
+        let clubs = Company::gather(&server.address(), others, random).await?;
         let mut groups = Vec::new();
         for number in 0..ACCOUNTS {
             let members = SPREAD.map(|step| cast[(number + step) % ACCOUNTS].account);
@@ -68,7 +74,7 @@ impl Load {
             groups.push(anser_proto::wire::cid(&accepted.cid)?);
         }
         let cue = watch::Sender::new(Cue::Pause);
-        let mut load = Load { cast, groups, book, cue, speakers: JoinSet::new() };
+        let mut load = Load { cast, groups, clubs, book, cue, speakers: JoinSet::new() };
         let next = Arc::new(AtomicU64::new(1));
         for number in 0..ACCOUNTS {
             for step in SPREAD {
@@ -84,6 +90,17 @@ impl Load {
     /// How many devices there are.
     pub fn devices(&self) -> usize {
         ACCOUNTS * DEVICES
+    }
+
+    /// Lets everybody go on, or not.
+    pub fn give(&self, cue: Cue) {
+        self.cue.send_replace(cue);
+        self.clubs.going.send_replace(if cue == Cue::Speak { Going::On } else { Going::Paused });
+    }
+
+    /// How many facts the clubs have.
+    pub async fn club_facts(&self) -> u64 {
+        self.clubs.facts().await
     }
 
     fn in_flight(cast: &[Arc<Member>]) -> usize {
@@ -175,7 +192,8 @@ impl Load {
             audit.read(&client, cid).await?;
         }
         audit.check_entries(&entries, &self.book);
-        Ok(())
+        let read = timeout(PATIENCE, self.clubs.audit(&mut audit.verdict)).await;
+        read.with_context(|| format!("the clubs are not read within {PATIENCE:?}"))?
     }
 
     /// Lets everybody finish, brings all devices back, and compares everything.
@@ -183,8 +201,8 @@ impl Load {
     /// # Errors
     /// Somebody does not finish, or does not come to have everything.
     pub async fn finish(&mut self, audit: &mut Audit) -> anyhow::Result<()> {
-        self.cue.send_replace(Cue::Stop);
-        while let Some(done) = tokio::time::timeout(PATIENCE, self.speakers.join_next())
+        self.give(Cue::Stop);
+        while let Some(done) = timeout(PATIENCE, self.speakers.join_next())
             .await
             .with_context(|| format!("the speakers wait: {:?}", waiting(&self.cast)))?
         {
@@ -194,6 +212,8 @@ impl Load {
             member.come().await?;
         }
         self.audit(audit).await?;
+        let lived = self.clubs.finish(&mut audit.verdict).await?;
+        eprintln!("the clubs did {lived:?}");
         // Everything once more by one who knows nothing: what was changed must not be shown as it was.
         let mut afresh = Audit::default();
         for (number, &cid) in self.groups.iter().enumerate() {
@@ -231,7 +251,7 @@ async fn speak(
         let tag = next.fetch_add(1, Ordering::Relaxed);
         let text = corpus.lines[tag as usize % corpus.lines.len()].text.clone();
         let message = Message { tag, author: member.account, cid, text };
-        member.devices[0].say(Target::cid(cid), &message, tag.is_multiple_of(RECALLS_ONE_IN)).await;
+        member.devices[0].say(Target::cid(cid), &message, Then::of(tag, CHANGES_ONE_IN)).await;
     }
 }
 

@@ -98,7 +98,9 @@ struct Kill {
 struct Tally {
     kills: Vec<Kill>,
     acknowledged: usize,
+    edited: usize,
     recalled: usize,
+    club_facts: u64,
     reconnects: u64,
     verdict: Verdict,
     /// No disk could be filled here.
@@ -195,9 +197,9 @@ impl Run {
         small: Option<&SmallDisk>,
         audit: &mut Audit,
     ) -> anyhow::Result<()> {
-        let mut load = Load::start(server, &self.corpus).await?;
+        let mut load = Load::start(server, &self.corpus, &mut self.random).await?;
         for number in 0..kills {
-            load.cue.send_replace(Cue::Speak);
+            load.give(Cue::Speak);
             load.wait_until_flying().await?;
             load.switch_listeners(&mut self.random).await?;
             self.pause(LOAD_MS).await;
@@ -207,7 +209,7 @@ impl Run {
             let started = self.start_again(server, small).await?;
             load.book.wait_for_count(before + 1, PATIENCE).await?;
             let recovery_ms = started.elapsed().as_millis() as u64;
-            load.cue.send_replace(Cue::Pause);
+            load.give(Cue::Pause);
             load.wait_until_silent().await?;
             load.audit(audit).await?;
             eprintln!(
@@ -223,7 +225,10 @@ impl Run {
         }
         load.finish(audit).await?;
         self.tally.acknowledged += load.book.len();
-        self.tally.recalled += load.book.all_amendments();
+        let (edited, recalled) = load.book.all_amendments();
+        self.tally.edited += edited;
+        self.tally.recalled += recalled;
+        self.tally.club_facts += load.club_facts().await;
         let attached = all_devices(&load.cast).map(|device| device.recorder().seen().attached);
         self.tally.reconnects += attached.sum::<u64>() - load.devices() as u64;
         Ok(())
@@ -313,12 +318,16 @@ impl Run {
         report.add("in_flight_min", in_flight.first().copied().unwrap_or_default());
         report.add("in_flight_median", percentile(&in_flight, 50));
         report.add("acknowledged", tally.acknowledged);
+        report.add("edited", tally.edited);
         report.add("recalled", tally.recalled);
+        report.add("club_facts", tally.club_facts);
         report.add("reconnects", tally.reconnects);
         report.add("lost", verdict.lost);
         report.add("doubled", verdict.doubled);
         report.add("reordered", verdict.reordered);
         report.add("unread_mismatches", verdict.unread_mismatches);
+        report.add("altered", verdict.altered);
+        report.add("leaked", verdict.leaked);
         report.add("faults", verdict.faults.count);
         report.add("recovery_ms_p50", percentile(&recoveries, 50));
         report.add("recovery_ms_p99", percentile(&recoveries, 99));

@@ -17,6 +17,7 @@ use self::players::{come_and_go, speak};
 use crate::audit::{Audit, Verdict};
 use crate::book::Book;
 use crate::cast::{Member, all_devices, check_member, converge, gather, settle_marks, waiting};
+use crate::clubs::{Company, Going, people_for};
 use crate::corpus::Corpus;
 use crate::random::{Random, fresh_seed};
 use crate::report::Report;
@@ -24,6 +25,8 @@ use crate::server::{Server, ServerPlan};
 
 /// Devices of each account.
 const DEVICES: usize = 2;
+/// Lives of clubs beside what is said.
+const LIVES: usize = 9;
 /// Groups created at once.
 const CREATIONS_AT_ONCE: usize = 16;
 /// How long nothing may be acknowledged before the run is given up.
@@ -82,12 +85,15 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
     let corpus = Corpus::load(seed)?;
     let mut plan = Plan::draw(size, &corpus, &mut random);
     let book = Arc::new(Book::default());
-    let cast = gather(&server.address(), (size.accounts, DEVICES), &book).await?;
+    let (cast, others) =
+        gather(&server.address(), (size.accounts, people_for(LIVES), DEVICES), &book).await?;
+    let mut clubs = Company::gather(&server.address(), others, &mut random).await?;
     let accounts = Arc::new(cast.iter().map(|member| member.account).collect::<Vec<_>>());
     plan.name_direct(&accounts);
     create_groups(&mut plan, &cast).await?;
     let plan = Arc::new(plan);
     let ready = began.elapsed();
+    clubs.going.send_replace(Going::On);
 
     let mut speakers = JoinSet::new();
     let mut tag = 0;
@@ -115,7 +121,9 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
     }
     let said = began.elapsed();
 
-    let (audit, deliveries) = verify(&plan, &cast, &book).await?;
+    let (mut audit, deliveries) = verify(&plan, &cast, &book).await?;
+    let lived = clubs.finish(&mut audit.verdict).await?;
+    eprintln!("the clubs did {lived:?}");
     let mut report = Report::default();
     let attached = all_devices(&cast).map(|device| device.recorder().seen().attached).sum::<u64>();
     let devices = cast.len() * DEVICES;
@@ -125,13 +133,19 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
     report.add("groups", size.groups);
     report.add("direct", size.direct);
     report.add("messages", book.len());
-    report.add("recalled", book.all_amendments());
+    let (edited, recalled) = book.all_amendments();
+    report.add("edited", edited);
+    report.add("recalled", recalled);
+    report.add("recalled_too_late", book.too_late());
+    report.add("club_facts", clubs.facts().await);
     report.add("deliveries", deliveries);
     report.add("reconnects", attached.saturating_sub(devices as u64));
     report.add("lost", audit.verdict.lost);
     report.add("doubled", audit.verdict.doubled);
     report.add("reordered", audit.verdict.reordered);
     report.add("unread_mismatches", audit.verdict.unread_mismatches);
+    report.add("altered", audit.verdict.altered);
+    report.add("leaked", audit.verdict.leaked);
     report.add("other_faults", other_faults(&audit.verdict));
     report.add("sending_s", (said - ready).as_secs());
     report.add("seconds", began.elapsed().as_secs());
@@ -140,6 +154,7 @@ async fn play(server: &Server, size: Size, seed: u64) -> anyhow::Result<(Report,
 
 fn other_faults(verdict: &Verdict) -> u64 {
     let named = verdict.lost + verdict.doubled + verdict.reordered + verdict.unread_mismatches;
+    let named = named + verdict.altered + verdict.leaked;
     (verdict.faults.count as u64).saturating_sub(named)
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::book::{Book, Message};
 use crate::cast::Member;
+use crate::device::Then;
 use crate::ledger::plan::{Circle, Line, Plan};
 use crate::random::Random;
 
@@ -17,8 +18,8 @@ use crate::random::Random;
 const SENDS_AT_ONCE: usize = 4;
 /// Of a hundred sends, so many are followed by reading.
 const READS_PERCENT: usize = 10;
-/// Of a hundred messages, so many are taken back.
-const RECALLS_PERCENT: usize = 4;
+/// Of so many messages one is edited, and one taken back.
+const CHANGES_ONE_IN: u64 = 25;
 /// People offline at any time, of a hundred.
 pub const OFFLINE_PERCENT: usize = 30;
 /// Somebody changes places this often, at the latest.
@@ -46,9 +47,9 @@ pub async fn speak(
         let device = member.speaker(circle.cid).clone();
         let to = target(circle, &accounts, message.author);
         busy.insert(circle.cid);
-        let recalls = random.percent(RECALLS_PERCENT);
+        let then = Then::of(random.below(100) as u64, CHANGES_ONE_IN);
         sending.spawn(async move {
-            device.say(to, &message, recalls).await;
+            device.say(to, &message, then).await;
             message.cid
         });
         if random.percent(READS_PERCENT) && !mine.is_empty() {

@@ -1,5 +1,6 @@
 //! One connection of somebody: asks, and keeps every byte that it ever heard.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -24,6 +25,10 @@ pub struct Line {
     attached: Instant,
     server_time_ms: u64,
     timeline: u64,
+    /// How far it was told, by slot.
+    cursor: BTreeMap<u32, u64>,
+    /// Whether it was told that it missed something.
+    has_missed: bool,
     random: Random,
 }
 
@@ -46,6 +51,8 @@ impl Line {
             attached: Instant::now(),
             server_time_ms: attached.server_time_ms,
             timeline: attached.timeline,
+            cursor: BTreeMap::new(),
+            has_missed: false,
             random,
         })
     }
@@ -63,14 +70,30 @@ impl Line {
         Bytes::copy_from_slice(ClientId::mint(now, random).as_bytes())
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer; for a sync, until all that was owed has come.
     pub fn ask(&mut self, request: Request) -> anyhow::Result<Answer> {
         let mut out = Vec::new();
         socket::push_request(&mut out, REQUEST, request);
         self.stream.write_all(&out).context("asking")?;
+        let answer = self.answer()?;
+        let mut owing = match &answer.result {
+            response::Result::SyncStarted(started) => started.owing.clone(),
+            _ => Vec::new(),
+        };
+        while !owing.is_empty() {
+            let (_, frame) = self.next_frame()?;
+            if let Some(server_frame::Frame::SyncHeads(heads)) = frame.frame
+                && heads.done
+            {
+                owing.retain(|&slot| slot != heads.slot);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn answer(&mut self) -> anyhow::Result<Answer> {
         loop {
-            let bytes = self.next()?;
-            let frame = decode_server(&bytes, Encoding::Binary)?;
+            let (bytes, frame) = self.next_frame()?;
             if let Some(server_frame::Frame::Response(answer)) = frame.frame
                 && answer.id == REQUEST
             {
@@ -88,10 +111,32 @@ impl Line {
         }
     }
 
-    /// Everything heard since the last time, up to now.
+    /// Everything heard since the last time, up to now. The answers to what it asked are among it.
     pub fn hears(&mut self) -> anyhow::Result<Vec<u8>> {
         self.ask(Request::Ping(v1::Ping {}))?;
+        // Whoever missed something hears nothing of it until it has asked.
+        if std::mem::take(&mut self.has_missed) {
+            let (timeline, slots) = (self.timeline, self.cursor.clone());
+            self.ask(Request::Sync(v1::Sync { cursor: Some(v1::Cursor { timeline, slots }) }))?;
+        }
         Ok(std::mem::take(&mut self.heard))
+    }
+
+    fn next_frame(&mut self) -> anyhow::Result<(Vec<u8>, v1::ServerFrame)> {
+        let bytes = self.next()?;
+        let frame = decode_server(&bytes, Encoding::Binary)?;
+        match &frame.frame {
+            Some(server_frame::Frame::Event(event)) => {
+                let n = self.cursor.entry(event.slot).or_default();
+                *n = event.n.max(*n);
+            }
+            Some(server_frame::Frame::SyncHeads(heads)) if heads.done => {
+                self.cursor.insert(heads.slot, heads.n);
+            }
+            Some(server_frame::Frame::Resync(_)) => self.has_missed = true,
+            _ => {}
+        }
+        Ok((bytes, frame))
     }
 
     fn next(&mut self) -> anyhow::Result<Vec<u8>> {
@@ -114,12 +159,14 @@ impl Line {
     }
 }
 
-/// Everything that a connection hears on which these requests were sent at once, until it is closed.
+/// Everything that a connection hears on which these requests were sent at once, until it is closed; or until what
+/// is asked behind them is answered, on one that is not.
 pub fn heard_until_closed(authority: &str, requests: Vec<Request>) -> anyhow::Result<Vec<v1::ServerFrame>> {
     let (mut stream, mut received) = socket::upgrade(authority)?;
-    let mut out = Vec::new();
-    for (id, request) in requests.into_iter().enumerate() {
-        socket::push_request(&mut out, 1 + id as u64, request);
+    let (mut out, behind) = (Vec::new(), 1 + requests.len() as u64);
+    let ping = Request::Ping(v1::Ping {});
+    for (id, request) in (1..).zip(requests.into_iter().chain([ping])) {
+        socket::push_request(&mut out, id, request);
     }
     stream.write_all(&out).context("asking")?;
     let mut frames = Vec::new();
@@ -129,7 +176,12 @@ pub fn heard_until_closed(authority: &str, requests: Vec<Request>) -> anyhow::Re
                 return Ok(frames);
             }
             if framed.opcode == BINARY {
-                frames.push(decode_server(&received[framed.start..framed.end], Encoding::Binary)?);
+                let frame = decode_server(&received[framed.start..framed.end], Encoding::Binary)?;
+                let is_last = matches!(&frame.frame, Some(server_frame::Frame::Response(answer)) if answer.id == behind);
+                frames.push(frame);
+                if is_last {
+                    return Ok(frames);
+                }
             }
             received.drain(..framed.end);
         }

@@ -10,7 +10,7 @@ use anser_core::ports::accounts::{
 use anser_core::ports::clock::Clock;
 use anser_core::ports::keys::{ApiKeys, Scope, Scopes};
 use anser_core::ports::random::Random;
-use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, UnixMillis, planted};
 
 use super::passwords::Passwords;
 use super::{
@@ -44,7 +44,7 @@ impl Authority {
 
     /// Of an account, if it runs the installation.
     pub(super) fn of_account(row: &AccountRow) -> Result<Self, AccessError> {
-        match row.admin && !row.deactivated {
+        match row.admin && !row.deactivated || planted!(AdminUnchecked) {
             true => Ok(Authority(Holder::Person(row.account))),
             false => Err(AccessError::NotAllowed("only administrators may do this")),
         }
@@ -92,7 +92,7 @@ pub struct ApiCaller {
 impl ApiCaller {
     /// Refuses where the key does not allow `scope`.
     pub fn require(&self, scope: Scope) -> Result<(), AccessError> {
-        match self.scopes.allow(scope) {
+        match self.scopes.allow(scope) || planted!(ScopeUnchecked) {
             true => Ok(()),
             false => Err(AccessError::NotAllowed(match scope {
                 Scope::Accounts => "the API key lacks the scope accounts",

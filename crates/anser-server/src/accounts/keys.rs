@@ -2,6 +2,7 @@
 
 use anser_core::ports::accounts::AccountsError;
 use anser_core::ports::keys::{ApiKeyRow, KEYS_IN_FORCE, Scopes};
+use anser_model::planted;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -85,7 +86,8 @@ impl AccountService {
             return Err(AccessError::Unauthenticated);
         }
         let row = self.administration.keys.key(refresh::hash(&Secret::new(text))).await?;
-        let row = row.filter(|row| row.revoked_at.is_none()).ok_or(AccessError::Unauthenticated)?;
+        let is_good = |row: &ApiKeyRow| row.revoked_at.is_none() || planted!(RevokedKeysLetIn);
+        let row = row.filter(is_good).ok_or(AccessError::Unauthenticated)?;
         Ok(ApiCaller { key: row.key, scopes: row.scopes })
     }
 }

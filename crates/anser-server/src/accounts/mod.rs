@@ -32,7 +32,7 @@ use anser_core::ports::clock::Clock;
 use anser_core::ports::keys::ApiKeys;
 pub use anser_core::ports::keys::{ApiKeyRow, KEYS_IN_FORCE, Scope, Scopes};
 use anser_core::ports::random::Random;
-use anser_model::{AccountId, DeviceId, SessionId, Timeline};
+use anser_model::{AccountId, DeviceId, SessionId, Timeline, planted};
 
 pub use administration::{ACCOUNTS_PER_PAGE, AccountView, Administration, ApiCaller, Authority};
 pub use anser_edge::Grant;
@@ -280,7 +280,8 @@ impl AccountService {
 
     async fn admit(&self, grant: Grant) -> Result<Session, AccessError> {
         let view = self.parts.home.credentials(grant.account).await?;
-        match view.admits(grant.account_version, grant.device, grant.device_version) {
+        let is_good = view.admits(grant.account_version, grant.device, grant.device_version);
+        match is_good || planted!(RevocationUnchecked) {
             true => Ok(Session { grant }),
             false => Err(AccessError::Revoked),
         }

@@ -6,7 +6,7 @@ use anser_core::ports::accounts::{
     AccountChange, AccountKey, AccountRow, AccountsError, DeviceKind, DeviceRow, FamilyRow, NewAccount,
     NewDevice, PasswordHash, TokenHash,
 };
-use anser_model::{AccountId, DeviceId, KickReason, UnixMillis};
+use anser_model::{AccountId, DeviceId, KickReason, UnixMillis, planted};
 
 use super::administration::ATTEMPTS;
 use super::refresh::{self, RefreshToken, Step};
@@ -124,6 +124,9 @@ impl AccountService {
         let handle = rules::handle(&asked.handle)?;
         for _ in 0..ATTEMPTS {
             let row = self.account(AccountKey::Handle(handle.clone())).await?;
+            if planted!(HandlesTold) && row.is_none() {
+                return Err(AccessError::NotFound("account"));
+            }
             let stored = row.as_ref().and_then(|row| row.password_hash.clone());
             self.check_password(&handle, asked.password.clone(), stored).await?;
             let row = row.ok_or(AccessError::WrongCredentials)?;

@@ -4,7 +4,7 @@
 //! algorithm, and none can serve as the other kind.
 
 use anser_edge::Grant;
-use anser_model::{AccountId, DeviceId, SessionId, Timeline, UnixMillis};
+use anser_model::{AccountId, DeviceId, SessionId, Timeline, UnixMillis, planted};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -163,7 +163,7 @@ impl Tokens {
         if timeline != self.timeline.0 {
             return Err(TokenError::ForeignTimeline);
         }
-        if now.0 / MS_PER_S >= exp {
+        if now.0 / MS_PER_S >= exp && !planted!(ExpiryUnchecked) {
             return Err(TokenError::Expired);
         }
         Ok(())

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use crate::Arguments;
 use crate::commands::connect::write_out;
+use crate::entry::Arguments;
 
 #[derive(Args)]
 #[command(

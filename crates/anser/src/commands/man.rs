@@ -9,9 +9,9 @@ use clap::{Args, Command, CommandFactory as _};
 use clap_mangen::Man as Page;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::Arguments;
 use crate::chat::key_table;
 use crate::commands::connect::write_out;
+use crate::entry::Arguments;
 
 /// The command whose page has the keys.
 const WITH_KEYS: &str = "anser-chat";
