@@ -74,6 +74,26 @@ test('reply, forward to oneself, select and copy', async () => {
   await ann.page.getByRole('button', { name: 'Cancel' }).click()
 })
 
+test('who is typing is told to every tab, and ends with what they say or after a while', async () => {
+  const area = bob.page.locator('.composer textarea')
+  const inHead = page => page.locator('.chat-head .live')
+  const inList = page => page.locator('.row', { hasText: '周屿' }).locator('.live')
+  const second = await ann.tab()
+  await second.locator('.row', { hasText: '周屿' }).waitFor()
+  await area.pressSequentially('I wr')
+  await inHead(ann.page).getByText('typing…').waitFor()
+  await inList(ann.page).waitFor()
+  await inList(second).waitFor()
+  await bob.page.keyboard.press('Enter')
+  for (const page of [ann.page, second]) await until(async () => (await page.locator('.live').count()) === 0, 'nobody types any more')
+  // At once again: what one said before the message does not count against it.
+  await area.pressSequentially('and mo')
+  await inHead(ann.page).waitFor()
+  await inHead(ann.page).waitFor({ state: 'detached' })
+  await area.fill('')
+  await second.close()
+})
+
 test('edit by the arrow key, with its history; recall, and say it again', async () => {
   await ann.say('at nine')
   await bob.sees('at nine')

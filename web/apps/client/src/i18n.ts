@@ -70,6 +70,9 @@ export function t(word: Word, values: Record<string, string | number> = {}): str
   return text.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ''))
 }
 
+/** Things one after another, as they stand in a sentence. */
+export const listed = (things: readonly string[]): string => things.join(settings.lang === 'zh' ? '、' : ', ')
+
 /** What went wrong, by the code of the error; an unknown one is told as the server tells it. */
 const ERRORS: Record<string, [string, string]> = {
   wrong_credentials: ['账号或密码不对。', 'The account or the password is not right.'],
