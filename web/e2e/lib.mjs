@@ -30,12 +30,13 @@ const freePort = () => new Promise(resolve => {
 
 /** The real binary on a folder of its own. */
 export class Server {
-  static async start({ registration = 'open', host = '127.0.0.1' } = {}) {
+  static async start({ registration = 'open', host = '127.0.0.1', rates = [] } = {}) {
     const server = new Server()
     server.folder = temporary('data')
     server.port = await freePort()
     server.host = host
     server.registration = registration
+    server.rates = [...['sign-in', 'look-up', 'request', 'invite', 'refresh', 'password'].map(it => `${it}=1000/1`), ...rates]
     await server.run()
     if (!process.env.ANSER_WEB_DIST && !(await fetch(server.url).then(it => it.text())).includes('id="app"')) {
       throw new Error(`${BIN} was built without the web client: npm run build, then cargo build --release -p anser`)
@@ -52,7 +53,7 @@ export class Server {
   }
 
   async run() {
-    const rates = ['sign-in', 'look-up', 'request', 'invite', 'refresh', 'password'].flatMap(it => ['--rate', `${it}=1000/1`])
+    const rates = this.rates.flatMap(it => ['--rate', it])
     this.output = ''
     this.process = spawn(BIN, ['serve', '--data', this.folder, '--listen', `${this.host}:${this.port}`, '--registration', this.registration, ...rates], { stdio: ['ignore', 'pipe', 'pipe'] })
     const child = this.process

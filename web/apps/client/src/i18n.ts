@@ -65,9 +65,9 @@ const WORDS = {
 
 export type Word = keyof typeof WORDS
 
-export function t(word: Word, values: Record<string, string | number> = {}): string {
+export function t(word: Word, values?: Record<string, string | number>): string {
   const text = WORDS[word][settings.lang === 'zh' ? 0 : 1]
-  return text.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ''))
+  return !values ? text : text.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ''))
 }
 
 /** Things one after another, as they stand in a sentence. */
@@ -117,7 +117,12 @@ function format(options: Intl.DateTimeFormatOptions, ms: number): string {
 }
 
 const DAY_MS = 86_400_000
-export const timeOf = (ms: number): string => format({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, ms)
+const twoDigits = (number: number): string => String(number).padStart(2, '0')
+/** By hand: every row of a chat has one. */
+export function timeOf(ms: number): string {
+  const date = new Date(ms)
+  return `${twoDigits(date.getHours())}:${twoDigits(date.getMinutes())}`
+}
 
 /** A day, as somebody would say it. */
 export function dayName(ms: number, now: number): string {

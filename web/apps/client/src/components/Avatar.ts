@@ -12,7 +12,7 @@ interface Props {
 const Avatar: FunctionalComponent<Props> = ({ id, name, size, online }) => {
   const letters = lettersOf(name)
   const shown = size === 'xs' ? [...letters][0] : letters
-  return h('span', { class: ['avatar', size], style: { '--h': hueOf(id) }, 'aria-hidden': 'true' }, online ? [shown, h('i')] : shown)
+  return h('span', { class: ['avatar', size, { dotted: online }], style: { '--h': hueOf(id) }, 'aria-hidden': 'true' }, online ? [shown, h('i')] : shown)
 }
 Avatar.props = ['id', 'name', 'size', 'online']
 export default Avatar
