@@ -12,6 +12,7 @@ export const BIN = process.env.ANSER_BIN ?? join(process.env.CARGO_TARGET_DIR ??
 export const PASSWORD = 'correct horse 9'
 const CHROMIUM = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
 const folders = []
+const fronts = new Set()
 /** Servers that run: none outlives the tests, however those end. */
 const running = new Set()
 process.on('exit', () => running.forEach(it => it.kill('SIGKILL')))
@@ -44,6 +45,7 @@ export class Server {
     if (process.env.ANSER_WEB_DIST) {
       const { front } = await import('./front.mjs')
       server.front = await front(process.env.ANSER_WEB_DIST, server.port, host)
+      fronts.add(server.front)
     }
     return server
   }
@@ -105,11 +107,14 @@ export async function launch() {
 export async function close(...servers) {
   await browser?.close()
   browser = undefined
-  for (const server of servers) {
-    server.front?.closeAllConnections()
-    server.front?.close()
-    await server.kill()
+  for (const front of fronts) {
+    front.closeAllConnections()
+    front.close()
   }
+  fronts.clear()
+  for (const server of servers) await server.kill()
+  // Those too that a test has left.
+  running.forEach(it => it.kill('SIGKILL'))
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 }
 

@@ -7,10 +7,12 @@ import App from './App.vue'
 import { begin, signedIn } from './session/state'
 import './notify'
 import { t } from './i18n'
+import { listenForLongPresses } from './longPress'
 import { toast } from './ui'
 
 createApp(App).mount('#app')
 if (signedIn.value) begin(signedIn.value)
+listenForLongPresses()
 
 // A part of an older build that is no longer there: the page is from before an upgrade.
 addEventListener('vite:preloadError', event => {

@@ -23,7 +23,7 @@ export const faceOf = ({ cid, head }: Pick<ConversationView, 'cid' | 'head'>): s
 const KINDS = ['image', 'file', 'voice', 'video', 'location', 'card', 'transcript'] as const
 
 /** A message in a few words. */
-export function briefOf(message: v1.Message): string {
+export function briefOf(message: Pick<v1.Message, 'kind' | 'text'>): string {
   if (message.kind === 'text') return oneLine(message.text)
   const known = KINDS.find(kind => kind === message.kind)
   const label = known ? t(known) : ''
