@@ -20,13 +20,14 @@ const overflowing = page => page.evaluate(() => {
   const found = []
   if (document.documentElement.scrollWidth > innerWidth + 1) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)
   for (const element of document.querySelectorAll('body *')) {
-    if (!element.clientWidth || element.closest('.hidden, svg, .avatar')) continue
+    if (element.closest('.hidden, svg, .avatar') || ![...element.childNodes].some(it => it.nodeType === 3 && it.textContent.trim())) continue
+    const tell = what => found.push(`${what}: ${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
     const style = getComputedStyle(element)
-    if (style.overflowX !== 'visible' || style.display === 'inline' || style.display === 'contents') continue
-    const text = [...element.childNodes].some(it => it.nodeType === 3 && it.textContent.trim())
     const box = element.getBoundingClientRect()
-    if (text && element.scrollWidth > element.clientWidth + 1) found.push(`${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
-    if (text && box.right > innerWidth + 1 && box.left < innerWidth) found.push(`outside: ${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
+    // Inline ones too, but for those inside something that cuts on purpose.
+    if (!element.closest('.cut') && box.width > 0 && box.right > innerWidth + 1) tell('outside')
+    if (!element.clientWidth || style.overflowX !== 'visible' || style.display === 'inline' || style.display === 'contents') continue
+    if (element.scrollWidth > element.clientWidth + 1) tell('wider than its place')
   }
   return found
 })

@@ -25,7 +25,7 @@ const WORDS = {
   image: ['[图片]', '[Photo]'], file: ['[文件]', '[File]'], voice: ['[语音]', '[Voice]'], video: ['[视频]', '[Video]'], location: ['[位置]', '[Location]'], card: ['[名片]', '[Contact]'], transcript: ['[聊天记录]', '[Chat history]'],
   showAll: ['展开全文', 'Show all'], showLess: ['收起', 'Show less'], emoji: ['表情', 'Emoji'], mention: ['提到某人', 'Mention somebody'], mentionAll: ['所有人', 'everyone'],
   tooLong: ['消息太长：最多 16 KB，现在 {n} KB', 'Too long: at most 16 KB, this is {n} KB'],
-  typing: ['正在输入…', 'typing…'], xTyping: ['{names} 正在输入…', '{names} typing…'],
+  typing: ['正在输入…', 'typing…'], xTyping: ['{names} 正在输入…', '{names} is typing…'], xsTyping: ['{names} 正在输入…', '{names} are typing…'],
   online: ['在线', 'online'],
   newAvatar: ['{name} 更换了群头像', '{name} changed the group’s picture'], pastShown: ['{name} 允许新成员查看历史消息', '{name} lets newcomers see the past'], pastHidden: ['{name} 不再允许新成员查看历史消息', '{name} no longer lets newcomers see the past'],
   dissolve: ['解散群聊', 'Dissolve the group'], dissolveSure: ['所有人都会失去这个群，不能恢复。', 'It ends for everybody, and cannot be brought back.'], nobodyYet: ['还没有人', 'Nobody yet'], versionNow: ['现在', 'now'], hideSure: ['只在你这边删除，其他人仍能看到。', 'Deleted for you alone; the others still see it.'], delete: ['删除', 'Delete'],
@@ -55,7 +55,7 @@ const WORDS = {
   historyRestored: ['服务器从备份恢复，已重新同步', 'The server was restored from a backup; everything is fetched anew'],
   newVersion: ['有新版本', 'There is a new version'], reload: ['重新加载', 'Reload'],
   profile: ['个人资料', 'Profile'], devices: ['设备与登录', 'Devices'], notifications: ['通知', 'Notifications'], appearance: ['外观与语言', 'Appearance'], storage: ['存储', 'Storage'], shortcuts: ['快捷键', 'Shortcuts'],
-  signedInDevices: ['已登录的设备', 'Signed-in devices'], devicesHint: ['退出一台设备会立即断开它的连接，并作废它的令牌。', 'Signing a device out cuts its connection at once and voids its tokens.'], thisDevice: ['本设备', 'This device'], signOut: ['退出', 'Sign out'], signOutHere: ['退出登录', 'Sign out here'], signOutOthers: ['退出所有其他设备', 'Sign out all other devices'], signOutSure: ['退出后，本机保存的消息将被删除。', 'Messages kept on this device will be deleted.'], lastSeenAt: ['最近 {when}', 'seen {when}'], since: ['{when} 登录', 'since {when}'],
+  signedInDevices: ['已登录的设备', 'Signed-in devices'], devicesHint: ['退出一台设备会立即断开它的连接，并作废它的令牌。', 'Signing a device out cuts its connection at once and voids its tokens.'], thisDevice: ['本设备', 'This device'], signOut: ['退出', 'Sign out'], signOutHere: ['退出登录', 'Sign out here'], signOutOthers: ['退出所有其他设备', 'Sign out all other devices'], signOutSure: ['退出后，本机保存的消息将被删除。', 'Messages kept on this device will be deleted.'], lastSeenAt: ['最近在线：{when}', 'seen {when}'], since: ['{when}登录', 'since {when}'],
   security: ['安全', 'Security'], changePassword: ['修改密码', 'Change password'], changePasswordHint: ['其他设备会被退出', 'Other devices will be signed out'], change: ['修改', 'Change'], oldPassword: ['当前密码', 'Current password'], newPassword: ['新密码', 'New password'], passwordChanged: ['密码已修改', 'The password was changed'],
   theme: ['主题', 'Theme'], system: ['跟随系统', 'System'], light: ['浅色', 'Light'], dark: ['深色', 'Dark'], language: ['语言', 'Language'], density: ['列表密度', 'List density'], comfortable: ['舒适', 'Comfortable'], compact: ['紧凑', 'Compact'], textSize: ['字号', 'Text size'], sendWith: ['发送键', 'Send with'], previewText: ['鸿雁传书 The wild goose carries letters', 'The wild goose carries letters 鸿雁传书'],
   desktopNotify: ['桌面通知', 'Desktop notifications'], notifyHint: ['窗口不在前台时提醒', 'When this window is not in front'], notifyPreview: ['显示消息内容', 'Show what was said'], notifyDenied: ['浏览器已禁止通知，请在浏览器设置中允许', 'The browser forbids notifications; allow them in its settings'], notifyInsecure: ['需要 https 才能使用通知', 'Notifications need https'],
@@ -139,6 +139,12 @@ export function dayName(ms: number, now: number): string {
   return format(sameYear ? { month: 'long', day: 'numeric' } : { year: 'numeric', month: 'long', day: 'numeric' }, ms)
 }
 
+/** The same within a sentence. */
+export function dayInSentence(ms: number, now: number): string {
+  const name = dayName(ms, now)
+  return name === t('today') || name === t('yesterday') ? name.toLowerCase() : name
+}
+
 /** For the list: as short as it can be. */
 export function shortWhen(ms: number, now: number): string {
   const days = Math.round((dayOf(now) - dayOf(ms)) / DAY_MS)
@@ -155,7 +161,7 @@ export function ago(ms: number, now: number): string {
   if (minutes < 1) return t('justNow')
   if (minutes < 60) return t('minutesAgo', { n: minutes })
   if (minutes < 24 * 60) return t('hoursAgo', { n: Math.floor(minutes / 60) })
-  return `${dayName(ms, now)} ${timeOf(ms)}`
+  return `${dayInSentence(ms, now)} ${timeOf(ms)}`
 }
 
 export const fullWhen = (ms: number): string => format({ dateStyle: 'full', timeStyle: 'medium' }, ms)

@@ -75,5 +75,5 @@ const TYPISTS_NAMED = 3
 export function typingLine(cid: string, group: boolean): string {
   const accounts = typingIn(cid)
   if (accounts.length === 0) return ''
-  return group ? t('xTyping', { names: listed(accounts.slice(0, TYPISTS_NAMED).map(nameOf)) }) : t('typing')
+  return group ? t(accounts.length > 1 ? 'xsTyping' : 'xTyping', { names: listed(accounts.slice(0, TYPISTS_NAMED).map(nameOf)) }) : t('typing')
 }

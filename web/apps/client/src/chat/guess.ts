@@ -24,7 +24,7 @@ const BUBBLE_FRAME_PX = 17
 const TIME_PX = 46
 const TIME_BELOW_PX = 18
 const QUOTE_PX = 44
-const [CARD_PX, TRANSCRIPT_PX] = [44, 126]
+const [CARD_PX, TRANSCRIPT_PX] = [56, 125]
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u
 /** Longer texts are folded about here. */
 const LINES_SHOWN = 26
@@ -39,7 +39,7 @@ export function guessHeight(row: Row, ruler: Ruler): number {
 }
 
 function bodyHeight({ kind, text, edits }: v1.Message, width: number, ruler: Ruler): number {
-  if (kind !== 'text') return (kind === 'transcript' ? TRANSCRIPT_PX : CARD_PX) + TIME_BELOW_PX
+  if (kind !== 'text') return kind === 'transcript' ? TRANSCRIPT_PX : CARD_PX
   let [lines, last] = [0, 0]
   for (const line of text.split('\n', LINES_SHOWN)) {
     const set = wrap(line, width, ruler)
