@@ -12,6 +12,7 @@ export const BIN = process.env.ANSER_BIN ?? join(process.env.CARGO_TARGET_DIR ??
 export const PASSWORD = 'correct horse 9'
 const CHROMIUM = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
 const folders = []
+const fronts = new Set()
 /** Servers that run: none outlives the tests, however those end. */
 const running = new Set()
 process.on('exit', () => running.forEach(it => it.kill('SIGKILL')))
@@ -30,12 +31,13 @@ const freePort = () => new Promise(resolve => {
 
 /** The real binary on a folder of its own. */
 export class Server {
-  static async start({ registration = 'open', host = '127.0.0.1' } = {}) {
+  static async start({ registration = 'open', host = '127.0.0.1', rates = [] } = {}) {
     const server = new Server()
     server.folder = temporary('data')
     server.port = await freePort()
     server.host = host
     server.registration = registration
+    server.rates = [...['sign-in', 'look-up', 'request', 'invite', 'refresh', 'password'].map(it => `${it}=1000/1`), ...rates]
     await server.run()
     if (!process.env.ANSER_WEB_DIST && !(await fetch(server.url).then(it => it.text())).includes('id="app"')) {
       throw new Error(`${BIN} was built without the web client: npm run build, then cargo build --release -p anser`)
@@ -43,6 +45,7 @@ export class Server {
     if (process.env.ANSER_WEB_DIST) {
       const { front } = await import('./front.mjs')
       server.front = await front(process.env.ANSER_WEB_DIST, server.port, host)
+      fronts.add(server.front)
     }
     return server
   }
@@ -52,7 +55,7 @@ export class Server {
   }
 
   async run() {
-    const rates = ['sign-in', 'look-up', 'request', 'invite', 'refresh', 'password'].flatMap(it => ['--rate', `${it}=1000/1`])
+    const rates = this.rates.flatMap(it => ['--rate', it])
     this.output = ''
     this.process = spawn(BIN, ['serve', '--data', this.folder, '--listen', `${this.host}:${this.port}`, '--registration', this.registration, ...rates], { stdio: ['ignore', 'pipe', 'pipe'] })
     const child = this.process
@@ -104,11 +107,14 @@ export async function launch() {
 export async function close(...servers) {
   await browser?.close()
   browser = undefined
-  for (const server of servers) {
-    server.front?.closeAllConnections()
-    server.front?.close()
-    await server.kill()
+  for (const front of fronts) {
+    front.closeAllConnections()
+    front.close()
   }
+  fronts.clear()
+  for (const server of servers) await server.kill()
+  // Those too that a test has left.
+  running.forEach(it => it.kill('SIGKILL'))
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 }
 

@@ -20,13 +20,14 @@ const overflowing = page => page.evaluate(() => {
   const found = []
   if (document.documentElement.scrollWidth > innerWidth + 1) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)
   for (const element of document.querySelectorAll('body *')) {
-    if (!element.clientWidth || element.closest('.hidden, svg, .avatar')) continue
+    if (element.closest('.hidden, svg, .avatar') || ![...element.childNodes].some(it => it.nodeType === 3 && it.textContent.trim())) continue
+    const tell = what => found.push(`${what}: ${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
     const style = getComputedStyle(element)
-    if (style.overflowX !== 'visible' || style.display === 'inline' || style.display === 'contents') continue
-    const text = [...element.childNodes].some(it => it.nodeType === 3 && it.textContent.trim())
     const box = element.getBoundingClientRect()
-    if (text && element.scrollWidth > element.clientWidth + 1) found.push(`${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
-    if (text && box.right > innerWidth + 1 && box.left < innerWidth) found.push(`outside: ${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)
+    // Inline ones too, but for those inside something that cuts on purpose.
+    if (!element.closest('.cut') && box.width > 0 && box.right > innerWidth + 1) tell('outside')
+    if (!element.clientWidth || style.overflowX !== 'visible' || style.display === 'inline' || style.display === 'contents') continue
+    if (element.scrollWidth > element.clientWidth + 1) tell('wider than its place')
   }
   return found
 })
@@ -70,7 +71,35 @@ for (const lang of ['zh', 'en']) {
           await lin.open(story.words.group)
           await page.locator('.bubble', { hasText: story.words.at.slice(3, 12) }).waitFor()
           await look(page, name('chat'))
+          await story.type('zhouyu')
+          await page.locator('.typer', { hasText: /\S/ }).waitFor()
+          await look(page, name('typing'))
+          await page.locator('.bubble', { hasText: story.words.me.slice(0, 6) }).click({ button: 'right' })
+          await page.getByRole('menuitem', { name: /^(Select|多选)$/ }).click()
+          await page.locator('.message.picking').last().click()
+          await look(page, name('picking'))
+          await page.locator('.picked .round').click()
+          if (phone) {
+            await page.locator('.chat-head .n').click()
+            await page.locator('.info .grid').waitFor()
+            await look(page, name('info'))
+            await page.locator('.info .round').first().click()
+            await page.locator('.chat-head .back').click()
+          }
+          await lin.open(lang === 'zh' ? '陈默' : 'Chen Mo')
+          await page.locator('.transcript').waitFor()
+          await look(page, name('cards'))
+          await page.locator('.transcript').click()
+          await page.locator('.transcript-view article').last().waitFor()
+          await look(page, name('transcript'))
+          await page.keyboard.press('Escape')
+          await page.locator('.transcript-view').waitFor({ state: 'detached' })
           if (!phone) {
+            await page.locator('.row', { hasText: story.words.second }).click({ button: 'right' })
+            await page.getByRole('menu').waitFor()
+            await look(page, name('list-menu'))
+            await page.keyboard.press('Escape')
+            await lin.open(story.words.group)
             await page.locator('.bubble', { hasText: story.words.me.slice(0, 6) }).click({ button: 'right' })
             await look(page, name('menu'))
             await page.keyboard.press('Escape')
@@ -88,7 +117,7 @@ for (const lang of ['zh', 'en']) {
           } else {
             await page.locator('.chat-head .back').click()
           }
-          for (const [section, wait] of [['devices', '.box .l'], ['appearance', '.segments'], ['profile', '.avatar.xl']]) {
+          for (const [section, wait] of [['devices', '.box .l'], ['appearance', '.segments'], ['profile', '.avatar.xl'], ['notifications', '.switch'], ['shortcuts', '.keys']]) {
             await page.evaluate(section => (location.hash = `#/settings/${section}`), section)
             await page.locator(`.pane ${wait}`).first().waitFor()
             await look(page, name(`settings-${section}`))

@@ -114,6 +114,34 @@ test('storage denied: everything works, and it is said once', async () => {
   await other.leave()
 })
 
+test('storage full: it is said, and messages go on', async () => {
+  const other = await Somebody.arrive(server)
+  await other.signIn('bob')
+  await other.open('Ann Lee')
+  await other.sees('kept over a reload')
+  await other.page.evaluate(() => {
+    IDBObjectStore.prototype.put = () => { throw new DOMException('no room is left', 'QuotaExceededError') }
+  })
+  await other.say('with a full disk')
+  await bob.sees('with a full disk')
+  await until(async () => (await other.page.locator('.sending').count()) === 0, 'it is sent')
+  await other.page.getByText('The browser cannot store anything').waitFor()
+  assert.deepEqual(other.errors, [])
+  await other.leave()
+})
+
+test('a server that cannot be reached is told where one signs in', async () => {
+  const other = await Somebody.arrive(server)
+  await other.context.route('**/api/**', route => route.abort('connectionrefused'))
+  await other.signIn('bob')
+  await other.page.getByText('The server cannot be reached.').waitFor()
+  await other.context.unroute('**/api/**')
+  await other.page.locator('form .primary').click()
+  await other.page.locator('.row', { hasText: 'Ann Lee' }).waitFor()
+  assert.deepEqual(other.errors, [])
+  await other.leave()
+})
+
 test('a clock that is a day off: today is today by the server', async () => {
   const other = await Somebody.arrive(server)
   await other.context.addInitScript(() => {
@@ -148,7 +176,7 @@ test('an old tab after an upgrade offers to reload', async () => {
 
 test('by invitation: the link that is printed leads in, and one may invite the next', async () => {
   const own = await Server.start({ registration: 'invitation' })
-  const [, code] = /for the administrator\s+(\S+)/.exec(own.output)
+  const [, code] = await until(() => /for the administrator\s+(\S+)/.exec(own.output), 'the first link is printed')
   const join = async (somebody, link, handle, name) => {
     await somebody.page.goto(link)
     await somebody.page.getByLabel('Name').fill(name)

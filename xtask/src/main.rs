@@ -4,6 +4,7 @@
 //! - `test`: install what the tests need, and pass every one
 //! - `tidy`: the habits that a compiler does not check
 //! - `prove NAME`: one of the harnesses of docs/reliability.md
+//! - `web-budget`: how much and how fast the web client is
 
 mod process;
 mod prove;
@@ -25,6 +26,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   prove NAME [ARGUMENTS]
                     run a harness: model, fuzz, sim, crashes, ledger, upgrade, kills,
                     planted; --quick for the size of the tests
+  web-budget [--json] [--messages N] [--runs N]
+                    measure the web client that the release binary serves against its
+                    budgets; exits with 1 when one is exceeded
 ";
 
 fn main() -> ExitCode {
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("tidy") => tidy::run(),
         Some("prove") => prove::run(rest),
+        Some("web-budget") => web::budget(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -2,9 +2,9 @@
 //! without, and says so.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
-use crate::process::{root, succeed};
+use crate::process::{anser, cargo, code, command, finish, root, succeed};
 
 /// Builds the client, if Node is there and anything changed since it was built.
 pub fn build() -> anyhow::Result<()> {
@@ -22,6 +22,16 @@ pub fn build() -> anyhow::Result<()> {
         succeed(npm(&folder).args(["run", "build"]))?;
     }
     Ok(())
+}
+
+/// Measures the client, as the release binary has it in it, against its budgets.
+pub fn budget(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(has_node(), "the web client is measured by Node, in Chromium: there is no Node");
+    anyhow::ensure!(has_browser(), "there is no Chromium: apt-get install chromium, or name one in CHROMIUM");
+    build()?;
+    succeed(&mut cargo(&["build", "--release", "--package", "anser", "--quiet"]))?;
+    let mut measure = command("node", &["web/e2e/budget.mjs"]);
+    Ok(code(finish(measure.args(arguments).env("ANSER_BIN", anser()))?))
 }
 
 /// Whether the client can be built.

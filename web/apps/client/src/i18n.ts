@@ -25,7 +25,7 @@ const WORDS = {
   image: ['[图片]', '[Photo]'], file: ['[文件]', '[File]'], voice: ['[语音]', '[Voice]'], video: ['[视频]', '[Video]'], location: ['[位置]', '[Location]'], card: ['[名片]', '[Contact]'], transcript: ['[聊天记录]', '[Chat history]'],
   showAll: ['展开全文', 'Show all'], showLess: ['收起', 'Show less'], emoji: ['表情', 'Emoji'], mention: ['提到某人', 'Mention somebody'], mentionAll: ['所有人', 'everyone'],
   tooLong: ['消息太长：最多 16 KB，现在 {n} KB', 'Too long: at most 16 KB, this is {n} KB'],
-  typing: ['正在输入…', 'typing…'], xTyping: ['{names} 正在输入…', '{names} typing…'],
+  typing: ['正在输入…', 'typing…'], xTyping: ['{names} 正在输入…', '{names} is typing…'], xsTyping: ['{names} 正在输入…', '{names} are typing…'],
   online: ['在线', 'online'],
   newAvatar: ['{name} 更换了群头像', '{name} changed the group’s picture'], pastShown: ['{name} 允许新成员查看历史消息', '{name} lets newcomers see the past'], pastHidden: ['{name} 不再允许新成员查看历史消息', '{name} no longer lets newcomers see the past'],
   dissolve: ['解散群聊', 'Dissolve the group'], dissolveSure: ['所有人都会失去这个群，不能恢复。', 'It ends for everybody, and cannot be brought back.'], nobodyYet: ['还没有人', 'Nobody yet'], versionNow: ['现在', 'now'], hideSure: ['只在你这边删除，其他人仍能看到。', 'Deleted for you alone; the others still see it.'], delete: ['删除', 'Delete'],
@@ -42,6 +42,11 @@ const WORDS = {
   people: ['联系人', 'People'], messages: ['消息', 'Messages'], actions: ['操作', 'Actions'], findHandle: ['查找 @{handle}', 'Find @{handle}'], noSuchPerson: ['没有用户名为 @{handle} 的人', 'Nobody has the handle @{handle}'], nothingFound: ['没有结果', 'Nothing found'],
   move: ['选择', 'move'], open: ['打开', 'open'], searchHere: ['搜索已加载的消息', 'Search what is loaded'], nOfM: ['{n}/{m}', '{n} of {m}'],
   forwardTo: ['转发给', 'Forward to'], forwardN: ['转发 {n} 条消息给', 'Forward {n} messages to'], selectedN: ['已选 {n} 条', '{n} selected'], copied: ['已复制', 'Copied'],
+  forwardMerged: ['合并转发', 'Forward as one'], forwardMergedTo: ['合并转发给', 'Forward as one message to'], historyOf: ['{name}的聊天记录', 'Chat history of {name}'], historyOfTwo: ['{one}和{other}的聊天记录', 'Chat history of {one} and {other}'], historyN: ['聊天记录 · {n} 条', 'Chat history · {n} messages'], colon: ['：', ': '],
+  tooMany: ['一次最多合并 100 条消息', 'At most 100 messages go into one'], tooDeep: ['聊天记录嵌套太深，不能再合并转发', 'These hold chat histories too deep to be put into another'], tooLongAsOne: ['内容太长，请分几次合并转发', 'Too much for one message; forward it in parts'],
+  picture: ['头像', 'Picture'], pictureHint: ['一个表情或一两个字；留空则显示姓名首字。这里不加载其他网站的图片。', 'An emoji, or a letter or two; left empty, initials. Pictures from other addresses are not loaded here.'], pictureField: ['表情或文字，如 🪿', 'Emoji or letters, such as 🪿'], pictureWrong: ['请只填一个表情或一两个字。', 'One emoji, or a letter or two.'],
+  deactivate: ['停用账号', 'Deactivate my account'], deactivateSure: ['你会在所有设备上退出，别人找不到你；说过的话会留下。只有管理员能恢复。', 'You are signed out everywhere and cannot be found; what you said stays. Only an administrator can bring it back.'], isDeactivated: ['账号已停用，消息会保存但无人阅读', 'Deactivated: messages are kept, and nobody reads them'],
+  unpin: ['取消置顶', 'Unpin'], unmute: ['恢复提醒', 'Unmute'], markRead: ['标为已读', 'Mark read'],
   signIn: ['登录', 'Sign in'], signInTo: ['登录鸿雁', 'Sign in to Anser'], handle: ['用户名', 'Handle'], password: ['密码', 'Password'], join: ['加入', 'Join'], joinTitle: ['加入鸿雁', 'Join Anser'], name: ['姓名', 'Name'], newPasswordHint: ['密码，至少 8 个字符', 'Password, at least 8 characters'], invitation: ['邀请码', 'Invitation code'], invitationMaybe: ['邀请码（如果需要）', 'Invitation code (if needed)'],
   haveAccount: ['已有账号？登录', 'Have an account? Sign in'], joinByInvitation: ['注册新账号', 'Make an account'], otherLang: ['English', '中文'], wait: ['请稍候…', 'One moment…'],
   capsLock: ['大写锁定开着。', 'Caps Lock is on.'], showPassword: ['显示密码', 'Show password'], hidePassword: ['隐藏密码', 'Hide password'],
@@ -50,7 +55,7 @@ const WORDS = {
   historyRestored: ['服务器从备份恢复，已重新同步', 'The server was restored from a backup; everything is fetched anew'],
   newVersion: ['有新版本', 'There is a new version'], reload: ['重新加载', 'Reload'],
   profile: ['个人资料', 'Profile'], devices: ['设备与登录', 'Devices'], notifications: ['通知', 'Notifications'], appearance: ['外观与语言', 'Appearance'], storage: ['存储', 'Storage'], shortcuts: ['快捷键', 'Shortcuts'],
-  signedInDevices: ['已登录的设备', 'Signed-in devices'], devicesHint: ['退出一台设备会立即断开它的连接，并作废它的令牌。', 'Signing a device out cuts its connection at once and voids its tokens.'], thisDevice: ['本设备', 'This device'], signOut: ['退出', 'Sign out'], signOutHere: ['退出登录', 'Sign out here'], signOutOthers: ['退出所有其他设备', 'Sign out all other devices'], signOutSure: ['退出后，本机保存的消息将被删除。', 'Messages kept on this device will be deleted.'], lastSeenAt: ['最近 {when}', 'seen {when}'], since: ['{when} 登录', 'since {when}'],
+  signedInDevices: ['已登录的设备', 'Signed-in devices'], devicesHint: ['退出一台设备会立即断开它的连接，并作废它的令牌。', 'Signing a device out cuts its connection at once and voids its tokens.'], thisDevice: ['本设备', 'This device'], signOut: ['退出', 'Sign out'], signOutHere: ['退出登录', 'Sign out here'], signOutOthers: ['退出所有其他设备', 'Sign out all other devices'], signOutSure: ['退出后，本机保存的消息将被删除。', 'Messages kept on this device will be deleted.'], lastSeenAt: ['最近在线：{when}', 'seen {when}'], since: ['{when}登录', 'since {when}'],
   security: ['安全', 'Security'], changePassword: ['修改密码', 'Change password'], changePasswordHint: ['其他设备会被退出', 'Other devices will be signed out'], change: ['修改', 'Change'], oldPassword: ['当前密码', 'Current password'], newPassword: ['新密码', 'New password'], passwordChanged: ['密码已修改', 'The password was changed'],
   theme: ['主题', 'Theme'], system: ['跟随系统', 'System'], light: ['浅色', 'Light'], dark: ['深色', 'Dark'], language: ['语言', 'Language'], density: ['列表密度', 'List density'], comfortable: ['舒适', 'Comfortable'], compact: ['紧凑', 'Compact'], textSize: ['字号', 'Text size'], sendWith: ['发送键', 'Send with'], previewText: ['鸿雁传书 The wild goose carries letters', 'The wild goose carries letters 鸿雁传书'],
   desktopNotify: ['桌面通知', 'Desktop notifications'], notifyHint: ['窗口不在前台时提醒', 'When this window is not in front'], notifyPreview: ['显示消息内容', 'Show what was said'], notifyDenied: ['浏览器已禁止通知，请在浏览器设置中允许', 'The browser forbids notifications; allow them in its settings'], notifyInsecure: ['需要 https 才能使用通知', 'Notifications need https'],
@@ -65,10 +70,13 @@ const WORDS = {
 
 export type Word = keyof typeof WORDS
 
-export function t(word: Word, values: Record<string, string | number> = {}): string {
+export function t(word: Word, values?: Record<string, string | number>): string {
   const text = WORDS[word][settings.lang === 'zh' ? 0 : 1]
-  return text.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ''))
+  return !values ? text : text.replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ''))
 }
+
+/** Things one after another, as they stand in a sentence. */
+export const listed = (things: readonly string[]): string => things.join(settings.lang === 'zh' ? '、' : ', ')
 
 /** What went wrong, by the code of the error; an unknown one is told as the server tells it. */
 const ERRORS: Record<string, [string, string]> = {
@@ -114,7 +122,12 @@ function format(options: Intl.DateTimeFormatOptions, ms: number): string {
 }
 
 const DAY_MS = 86_400_000
-export const timeOf = (ms: number): string => format({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, ms)
+const twoDigits = (number: number): string => String(number).padStart(2, '0')
+/** By hand: every row of a chat has one. */
+export function timeOf(ms: number): string {
+  const date = new Date(ms)
+  return `${twoDigits(date.getHours())}:${twoDigits(date.getMinutes())}`
+}
 
 /** A day, as somebody would say it. */
 export function dayName(ms: number, now: number): string {
@@ -124,6 +137,12 @@ export function dayName(ms: number, now: number): string {
   if (days > 1 && days < 7) return format({ weekday: settings.lang === 'zh' ? 'short' : 'long' }, ms)
   const sameYear = new Date(ms).getFullYear() === new Date(now).getFullYear()
   return format(sameYear ? { month: 'long', day: 'numeric' } : { year: 'numeric', month: 'long', day: 'numeric' }, ms)
+}
+
+/** The same within a sentence. */
+export function dayInSentence(ms: number, now: number): string {
+  const name = dayName(ms, now)
+  return name === t('today') || name === t('yesterday') ? name.toLowerCase() : name
 }
 
 /** For the list: as short as it can be. */
@@ -142,7 +161,7 @@ export function ago(ms: number, now: number): string {
   if (minutes < 1) return t('justNow')
   if (minutes < 60) return t('minutesAgo', { n: minutes })
   if (minutes < 24 * 60) return t('hoursAgo', { n: Math.floor(minutes / 60) })
-  return `${dayName(ms, now)} ${timeOf(ms)}`
+  return `${dayInSentence(ms, now)} ${timeOf(ms)}`
 }
 
 export const fullWhen = (ms: number): string => format({ dateStyle: 'full', timeStyle: 'medium' }, ms)

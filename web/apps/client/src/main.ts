@@ -7,10 +7,13 @@ import App from './App.vue'
 import { begin, signedIn } from './session/state'
 import './notify'
 import { t } from './i18n'
+import { listenForLongPresses } from './longPress'
 import { toast } from './ui'
 
-createApp(App).mount('#app')
+// First of all what takes time elsewhere: the lock, and what is stored.
 if (signedIn.value) begin(signedIn.value)
+createApp(App).mount('#app')
+listenForLongPresses()
 
 // A part of an older build that is no longer there: the page is from before an upgrade.
 addEventListener('vite:preloadError', event => {

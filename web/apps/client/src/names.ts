@@ -1,6 +1,7 @@
 // How people and conversations are called, and what is said about facts.
 import { v1 } from '@anser/client'
-import { t } from './i18n'
+import { listed, t } from './i18n'
+import { typingIn } from './session/ephemera'
 import { me, profiles } from './session/state'
 import type { ConversationView } from './session/patches'
 import { oneLine } from './chat/text'
@@ -22,7 +23,7 @@ export const faceOf = ({ cid, head }: Pick<ConversationView, 'cid' | 'head'>): s
 const KINDS = ['image', 'file', 'voice', 'video', 'location', 'card', 'transcript'] as const
 
 /** A message in a few words. */
-export function briefOf(message: v1.Message): string {
+export function briefOf(message: Pick<v1.Message, 'kind' | 'text'>): string {
   if (message.kind === 'text') return oneLine(message.text)
   const known = KINDS.find(kind => kind === message.kind)
   const label = known ? t(known) : ''
@@ -33,7 +34,7 @@ export function briefOf(message: v1.Message): string {
 /** What happened, for a note between messages. */
 export function noteOf(event: v1.Event, kind: number): string {
   const name = youOr(event.author)
-  const list = (accounts: string[]): string => accounts.map(youOr).join(t('you') === '你' ? '、' : ', ')
+  const list = (accounts: string[]): string => listed(accounts.map(youOr))
   if (event.message?.withheld) return t('withheld')
   if (event.message?.recalled) return event.author === me.value ? t('youRecalled') : t('xRecalled', { name })
   if (event.created) return kind === ConversationKind.GROUP ? t('created', { name }) : t('saidHello')
@@ -67,3 +68,12 @@ export function previewOf({ head }: ConversationView): string {
 export const isGroup = (kind: number): boolean => kind !== ConversationKind.DIRECT && kind !== ConversationKind.SELF
 /** Admins and the owner. */
 export const mayManage = (role: number): boolean => role === Role.ADMIN || role === Role.OWNER
+
+/** Names of typists shown at once. */
+const TYPISTS_NAMED = 3
+/** Who is typing: between two, that somebody is; among many, who. */
+export function typingLine(cid: string, group: boolean): string {
+  const accounts = typingIn(cid)
+  if (accounts.length === 0) return ''
+  return group ? t(accounts.length > 1 ? 'xsTyping' : 'xTyping', { names: listed(accounts.slice(0, TYPISTS_NAMED).map(nameOf)) }) : t('typing')
+}

@@ -1,6 +1,6 @@
 // Who can be spoken to: everybody whose profile is known, and whoever is found by handle.
 import type { Person, v1 } from '@anser/client'
-import { ask, cidWith, conversations, http, me, profiles } from './session/state'
+import { ask, cidWith, conversations, http, me, profiles, question } from './session/state'
 import { initialOf } from './chat/pinyin'
 import { openChat } from './ui'
 
@@ -17,6 +17,9 @@ export function byLetter(list: readonly v1.Profile[], lang: string): { letter: s
   return [...letters].sort(([a], [b]) => Number(a === '#') - Number(b === '#') || (a < b ? -1 : 1))
     .map(([letter, found]) => ({ letter, people: found.sort((a, b) => collator.compare(a.name, b.name)) }))
 }
+
+/** Who somebody is by now: asked when one looks at them, since nobody tells of a change until they say something. */
+export const refresh = (accounts: string[]): void => void question({ getProfiles: { accounts } }).catch(() => {})
 
 /** Somebody by exact handle. */
 export async function find(handle: string): Promise<Person> {

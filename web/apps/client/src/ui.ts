@@ -1,6 +1,8 @@
 // Where one is (in the address, so that the browser's back works), and what lies on top of it.
-import type { Cid } from '@anser/client'
+import { AnserError, type Cid, type v1 } from '@anser/client'
 import { reactive, shallowReactive } from 'vue'
+import { avatarOf, faceOf } from './chat/face'
+import { t } from './i18n'
 
 export type Page = 'chats' | 'contacts' | 'settings'
 
@@ -66,8 +68,17 @@ export interface Question {
 }
 export const asked = shallowReactive<{ question?: Question | undefined }>({})
 export const askFor = (question: Question): void => void (asked.question = question)
+/** Asks for what stands in the place of a picture. */
+export const askForFace = (now: string, set: (avatar: string) => Promise<unknown>): void => askFor({
+  title: t('picture'), text: t('pictureHint'), confirm: t('save'), fields: [{ name: 'face', label: t('pictureField'), value: faceOf(now)?.text ?? '', maxlength: 24, optional: true }],
+  act: ({ face }) => {
+    const avatar = avatarOf(face!)
+    if (avatar === undefined) throw new AnserError('bad_picture', t('pictureWrong'))
+    return set(avatar)
+  },
+})
 
-/** What is forwarded, and to whom is to be asked. */
-export const forwarding = shallowReactive<{ messages: import('@anser/client').v1.Message[] }>({ messages: [] })
+/** What is forwarded, and to whom is to be asked; `merged`: as one message, which is the only one. */
+export const forwarding = shallowReactive<{ messages: Partial<v1.Message>[]; merged: boolean }>({ messages: [], merged: false })
 /** A message to show once its conversation is open. */
 export const jump = shallowReactive<{ cid?: Cid | undefined; seq?: number | undefined }>({})

@@ -5,8 +5,9 @@ import type { v1 } from '@anser/client'
 
 import { ChatWindow, PAGE, WINDOW_FACTS } from '../src/chat/window'
 import { rowsOf } from '../src/chat/rows'
+import { guessHeight } from '../src/chat/guess'
 import { Layout, ROWS_DRAWN } from '../src/chat/layout'
-import { foldOf, piecesOf } from '../src/chat/text'
+import { foldOf, isPlainText, piecesOf } from '../src/chat/text'
 import { initialOf, initialsOf, lettersOf, matches } from '../src/chat/pinyin'
 import { actionsOf, RECALL_MS } from '../src/chat/actions'
 
@@ -86,6 +87,12 @@ describe('rows', () => {
     expect(rows.flatMap(row => (row.kind === 'message' ? [row.first] : []))).toEqual([true, false, true, true, true])
   })
 
+  test('the divider is not shown where what was read last is not', () => {
+    const kinds = (low: number) => rowsOf({ ...base, events: [event(8), event(9)], low, unreadAfter: 5, unreadCount: 3 }).map(row => row.kind)
+    expect(kinds(6)).toEqual(['day', 'unread', 'message', 'message'])
+    expect(kinds(7)).toEqual(['day', 'message', 'message'])
+  })
+
   test('a waiting message has the key that it will have, and is shown once', () => {
     const entry = { clientId: 'id', state: 'inFlight' as const, atMs: 0, message: message('mine') }
     const waiting = rowsOf({ ...base, events: [event(1)], pending: [entry] })
@@ -119,7 +126,7 @@ describe('the layout', () => {
       const rows = guessed.map((_, index) => ({ key: `k${index}` }))
       layout.set(rows, index => guessed[index]!)
       const scrollTop = scroll % layout.total
-      const anchor = layout.anchorAt(scrollTop)!
+      const anchor = layout.anchorAt(scrollTop, () => true)!
       for (const [which, height] of measured) layout.measure(rows[which % rows.length]!.key, height)
       const above = Array.from({ length: added }, (_, index) => ({ key: `a${index}` }))
       layout.set([...above, ...rows], () => 50)
@@ -128,6 +135,32 @@ describe('the layout', () => {
       const [first, last] = layout.drawn(now, 700)
       expect(last - first).toBeLessThanOrEqual(ROWS_DRAWN)
       expect(first).toBeLessThanOrEqual(layout.indexOf(anchor.key)!)
+    }))
+  })
+
+  test('an anchor is a row that keeps its place among the others', () => {
+    const layout = new Layout()
+    const rows = [{ key: 'day' }, { key: 'a' }, { key: 'b' }]
+    layout.set(rows, () => 30)
+    const anchor = layout.anchorAt(0, index => rows[index]!.key !== 'day')!
+    expect(anchor).toEqual({ key: 'a', delta: 30 })
+    layout.set([{ key: 'day' }, { key: 'older' }, { key: 'a' }, { key: 'b' }], () => 30)
+    expect(layout.scrollTopFor(anchor)).toBe(30)
+  })
+})
+
+describe('the guess at a height', () => {
+  const ruler = { lines: { theirs: 300, own: 300 }, lineHeight: 22, narrow: 8, wide: 15, names: true }
+  const height = (text: string, more: Partial<v1.Message> = {}, first = false): number => guessHeight({ kind: 'message', key: 'k', own: false, first, event: event(1, '2', { message: message(text, more) }) }, ruler)
+  test('is right for what was measured', () => {
+    expect([height('ok'), height('好的，收到'), height('two\nlines'), height('ok', {}, true)]).toEqual([41, 41, 63, 71])
+    expect(height('好'.repeat(20)), 'the time stands below').toBe(41 + 18)
+    expect(height('好'.repeat(21))).toBe(63)
+  })
+  test('never falls as a text goes on, and ends where texts are folded', () => {
+    fc.assert(fc.property(fc.string({ unit: fc.constantFrom('a', ' ', '好', '\n', 'word ') }), fc.string({ unit: fc.constantFrom('a', '好', '\n') }), (text, more) => {
+      expect(height(`${text}${more}`) + 18).toBeGreaterThanOrEqual(height(text))
+      expect(height(text.repeat(400))).toBeLessThan(700)
     }))
   })
 })
@@ -143,6 +176,14 @@ describe('texts', () => {
     const links = (text: string) => piecesOf(text).flatMap(it => (it.kind === 'link' ? [it.href] : []))
     expect(links('see https://example.org/a_(b)?x=1, and（http://例子.中国/路）。')).toEqual(['https://example.org/a_(b)?x=1', 'http://例子.中国/路'])
     expect(links('javascript:alert(1) ftp://x')).toEqual([])
+  })
+  test('a plain text is one piece, and is not folded', () => {
+    fc.assert(fc.property(fc.string({ unit: fc.constantFrom('a', ' ', '`', '@', 'Ann', 'http', 's://', 'x.org/', '\n', '，', '<b>') }), text => {
+      if (!isPlainText(text)) return
+      expect(piecesOf(text, [{ name: 'Ann', account: '7' }])).toEqual(text === '' ? [] : [{ kind: 'text', text }])
+      expect(foldOf(text)).toBeUndefined()
+    }))
+    expect([isPlainText('好的，收到'), isPlainText('two\nlines'), isPlainText('a\n'.repeat(30)), isPlainText('@Ann')]).toEqual([true, true, false, false])
   })
   test('long texts are folded, short ones are not', () => {
     expect(foldOf('short')).toBeUndefined()

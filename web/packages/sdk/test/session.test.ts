@@ -158,6 +158,28 @@ describe('refusals', () => {
   })
 })
 
+test('typing is said now or not at all', async () => {
+  const world = new World()
+  await world.open()
+  const typing = { ask: { typing: { in: { cid: CID } } } }
+  const early = await world.ask(typing)
+  await world.pass(3_000)
+  expect(world.answers.get(early)?.failure).toMatchObject({ kind: 'timedOut' })
+  await world.settle()
+  expect(world.sent.some(it => it.typing)).toBe(false)
+  const said = await world.ask(typing)
+  await world.settle()
+  expect(world.answers.get(said)?.answer).toMatchObject({ response: { done: {} } })
+  const refused = await world.ask(typing)
+  const { id } = world.sent.at(-1)!
+  world.wire = []
+  world.push({ response: { id, error: { code: 'overloaded', message: 'later', retryAfterMs: 500 } } })
+  await world.read()
+  expect(world.answers.get(refused)?.failure).toMatchObject({ kind: 'refused', code: 'overloaded' })
+  await world.pass(5_000)
+  expect(world.sent.filter(it => it.typing)).toHaveLength(2)
+})
+
 test('kicked: the session ends, and says why to whoever waits', async () => {
   const world = await connected()
   const ticket = await world.ask(say('x'))

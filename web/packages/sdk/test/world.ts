@@ -202,6 +202,7 @@ export class World {
     } else if (frame.getPage) respond({ page: this.page(frame.getPage) })
     else if (frame.getConversations) respond({ conversationList: { heads: [this.head()] } })
     else if (frame.getProfiles) respond({ profileList: { profiles: [] } })
+    else if (frame.typing) respond({ done: {} })
     else if (frame.ping) respond({ pong: { serverTimeMs: 1 } })
   }
 

@@ -58,5 +58,8 @@ export function foldOf(text: string): string | undefined {
   return lines.slice(0, FOLD_LINES).join('\n').slice(0, FOLD_CHARACTERS)
 }
 
+/** Whether there is nothing in a text but itself: it is one piece, and short. */
+export const isPlainText = (text: string): boolean => text.length < FOLD_CHARACTERS / 4 && !/[@`]|https?:|(?:\n[^\n]*){12}/.test(text)
+
 /** One line for previews. */
 export const oneLine = (text: string): string => text.slice(0, 200).replace(/```/g, '').replace(/\s+/g, ' ').trim()

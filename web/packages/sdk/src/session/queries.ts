@@ -6,6 +6,8 @@ import type { Request, Ticket } from './exchange.js'
 const QUERIES_WAITING = 256
 /** How long a question is tried, connection or not. */
 export const QUERY_PATIENCE_MS = 30_000
+/** What is of use only now is said within this time or not at all. */
+export const PASSING_PATIENCE_MS = 3_000
 
 /** Who wants to know. */
 export type Asker =
@@ -28,6 +30,9 @@ export interface Asking {
 
 export const ticketOf = (asker: Asker): Ticket | undefined => ('ticket' in asker ? asker.ticket : undefined)
 
+/** Whether nobody would miss it by the time that it could be asked again. */
+export const isPassing = (request: Request): boolean => request.typing !== undefined
+
 export class Queries {
   private waiting: Asking[] = []
 
@@ -36,7 +41,7 @@ export class Queries {
   }
 
   ask(asker: Asker, request: Request, nowMs: number): void {
-    const deadlineMs = ticketOf(asker) === undefined ? Infinity : nowMs + QUERY_PATIENCE_MS
+    const deadlineMs = ticketOf(asker) === undefined ? Infinity : nowMs + (isPassing(request) ? PASSING_PATIENCE_MS : QUERY_PATIENCE_MS)
     this.waiting.push({ asker, request, deadlineMs, notBeforeMs: nowMs, refusals: 0 })
   }
 

@@ -14,7 +14,7 @@ import { Link } from './link.js'
 import { Marks } from './marks.js'
 import { type Entry, Outbox } from './outbox.js'
 import { Profiles } from './profiles.js'
-import { type Asker, type Asking, Queries, ticketOf } from './queries.js'
+import { type Asker, type Asking, isPassing, Queries, ticketOf } from './queries.js'
 import type { Island } from './ranges.js'
 
 /** This client speaks version 1. */
@@ -698,6 +698,7 @@ export class Session {
     const { asker } = asking
     switch (retryOf(error)) {
       case 'same_id':
+        if (isPassing(asking.request)) break
         asking.notBeforeMs = this.retryAt(turn, error, asking.refusals++)
         return this.queries.putBack(asking)
       case 'reauthenticate':
