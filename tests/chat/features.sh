@@ -235,9 +235,9 @@ size lin 80 24
 step "a conversation marked as unread, and read again"
 escape lin
 keys lin u
-wait_for lin "●"
+wait_for lin "•"
 keys lin Enter
-wait_gone lin "●"
+wait_gone lin "•"
 
 step "a message deleted for oneself alone, who has read, a conversation cleared"
 say lin "only mine to lose"

@@ -225,7 +225,7 @@ fn a_conversation_is_marked_as_unread_until_one_looks_again() {
     unread.rows[0].marked_unread = true;
     unread.rows[0].unread = 0;
     assert_eq!(state.apply(unread.clone()), [], "not while it is only passed by");
-    assert!(frame(&state).contains("… ●"), "{}", frame(&state));
+    assert!(frame(&state).contains("… •"), "{}", frame(&state));
     assert_eq!(press(&mut state, KeyCode::Enter), [marked(false)]);
     assert_eq!(state.apply(unread), [], "asked once");
 }

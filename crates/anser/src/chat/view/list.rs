@@ -83,7 +83,7 @@ fn lines(state: &State, row: &Row, columns: usize) -> [Line<'static>; 2] {
         Span::styled(time, theme.muted),
     ]);
     let unread = match row.unread {
-        0 if row.marked_unread => " ●".to_owned(),
+        0 if row.marked_unread => " •".to_owned(),
         0 => String::new(),
         count if count > UNREAD_SHOWN => format!(" {UNREAD_SHOWN}+"),
         count => format!(" {count}"),
