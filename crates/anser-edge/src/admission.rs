@@ -88,6 +88,11 @@ pub fn admit(class: Class, delay_ms: u64) -> Result<(), u64> {
     Err((least_ms * delay_ms / bearable_ms).min(most_ms))
 }
 
+/// Whether there is room again for those who were put off: so much that reading one of them on is not in vain.
+pub fn has_room(delay_ms: u64) -> bool {
+    delay_ms <= Class::Act.bearable_ms() / 2
+}
+
 /// How fast a queue is worked off, measured while something waits in it.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -145,6 +150,13 @@ mod tests {
         assert_eq!(admit(Class::Act, 60), Err(1_000));
         assert_eq!(admit(Class::Act, 31), Err(516));
         assert_eq!(admit(Class::Act, u64::from(u32::MAX)), Err(5_000));
+    }
+
+    #[test]
+    fn who_was_put_off_is_read_on_with_room_for_more_than_one() {
+        let most_ms = (0..100).take_while(|&delay_ms| has_room(delay_ms)).last();
+        assert_eq!(most_ms, Some(15));
+        assert!(admit(Class::Act, 15).is_ok());
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use anser_core::engine::{Event, ReplyTo, Typing, Void};
 use anser_core::fanout::EdgeId;
 use anser_model::{AccountId, Change};
-use anser_proto::{Encoding, v1};
+use anser_proto::v1;
 use bytes::Bytes;
 
 use crate::session::{Session, parting};
-use crate::{Shell, convert};
+use crate::{Form, Shell, convert};
 
 /// The sessions of an edge by account.
 pub trait Table {
@@ -30,19 +30,19 @@ pub fn deliver(event: &Event, accounts: &[AccountId], shell: &dyn Shell, table: 
     let origin = origin_of(event, shell.terms().edge);
     let (slot, n) = (event.fact.slot, event.fact.n);
     let (cid, parting) = (event.fact.fact.cid, parting(&event.fact.fact.change));
-    let mut forms: [Option<Bytes>; 2] = [None, None];
+    let mut forms: [Option<Bytes>; Form::COUNT] = [const { None }; Form::COUNT];
     for &account in accounts {
         table.each_of(account, origin, &mut |session| {
             if let Some(who) = parting {
                 session.part(cid, who);
             }
-            let encoding = session.encoding();
-            let form = &mut forms[usize::from(encoding == Encoding::Json)];
-            if form.is_none() {
-                *form = convert::event(&event.fact).map(|wire| shell.frame(&wire.into(), encoding));
+            let form = session.form();
+            let encoded = &mut forms[form.place()];
+            if encoded.is_none() {
+                *encoded = convert::event(&event.fact).map(|wire| shell.frame(&wire.into(), form));
             }
             // Facts of the server's own have no form.
-            if let Some(bytes) = form {
+            if let Some(bytes) = encoded {
                 session.offer_event(slot, n, bytes, shell);
             }
         });
@@ -86,19 +86,18 @@ pub fn resync(void: &Void, shell: &dyn Shell, table: &mut impl Table) {
 /// A frame, encoded once for each form in use.
 struct Forms {
     frame: v1::ServerFrame,
-    encoded: [Option<Bytes>; 2],
+    encoded: [Option<Bytes>; Form::COUNT],
 }
 
 impl Forms {
     fn of(frame: v1::ServerFrame) -> Self {
-        Forms { frame, encoded: [None, None] }
+        Forms { frame, encoded: [const { None }; Form::COUNT] }
     }
 
     /// The form that the session speaks.
     fn fit(&mut self, session: &Session, shell: &dyn Shell) -> &Bytes {
-        let encoding = session.encoding();
-        let form = &mut self.encoded[usize::from(encoding == Encoding::Json)];
-        form.get_or_insert_with(|| shell.frame(&self.frame, encoding))
+        let form = session.form();
+        self.encoded[form.place()].get_or_insert_with(|| shell.frame(&self.frame, form))
     }
 }
 

@@ -22,4 +22,4 @@ pub mod shell;
 pub use deliver::{Table, deliver, pass_on, resync, tell_own, tell_watching};
 pub use exchange::{Asked, Effect, Grant, Input, Question, Verified};
 pub use session::Session;
-pub use shell::{Framing, Shell, Terms};
+pub use shell::{Form, Framing, Shell, Terms, Transport};

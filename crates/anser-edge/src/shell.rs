@@ -8,13 +8,42 @@ use bytes::Bytes;
 use crate::Grant;
 use crate::quota::Rate;
 
+/// What carries the frames of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// WebSocket messages.
+    #[default]
+    WebSocket,
+    /// A stream of bytes, each frame behind its length.
+    Stream,
+}
+
+/// How the frames of a session go over its transport. An event is encoded once for each form in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Protobuf or JSON.
+    pub encoding: Encoding,
+    /// What carries it.
+    pub transport: Transport,
+}
+
+impl Form {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+
+    /// Its place among all of them.
+    pub fn place(self) -> usize {
+        2 * usize::from(self.transport == Transport::Stream) + usize::from(self.encoding == Encoding::Json)
+    }
+}
+
 /// Frames as they go over the transport.
 pub trait Framing {
     /// A frame.
-    fn frame(&self, frame: &v1::ServerFrame, encoding: Encoding) -> Bytes;
+    fn frame(&self, frame: &v1::ServerFrame, form: Form) -> Bytes;
 
     /// The last words to somebody who is not wanted (any more), where the transport has such words.
-    fn close(&self) -> Option<Bytes>;
+    fn close(&self, transport: Transport) -> Option<Bytes>;
 }
 
 /// What all sessions of an edge have in common.

@@ -57,6 +57,16 @@ pub enum ReplyTo {
     Caller(u64),
 }
 
+impl ReplyTo {
+    /// Which session at its edge asked.
+    pub fn session(self) -> Option<u64> {
+        match self {
+            ReplyTo::Session { session, .. } | ReplyTo::Sync { session, .. } => Some(session),
+            ReplyTo::Slot { .. } | ReplyTo::Caller(_) => None,
+        }
+    }
+}
+
 /// As a trace id: it names one request over all log lines that it causes.
 impl std::fmt::Display for ReplyTo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

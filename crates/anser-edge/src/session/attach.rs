@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use anser_core::engine::{Answer, HomeView, Query, ReplyTo};
 use anser_model::{AccountId, N, Refusal, Slot, UnixMillis, planted};
 use anser_proto::v1::response::Result as Wire;
-use anser_proto::{Encoding, ErrorCode, VERSION_MAX, VERSION_MIN, negotiate, v1};
+use anser_proto::{ErrorCode, VERSION_MAX, VERSION_MIN, negotiate, v1};
 use bytes::Bytes;
 
 use super::kept::KeptBack;
 use super::requests::{Greeting, Waiting, ask_home, home};
 use super::{Attached, Session};
 use crate::quota::Bucket;
-use crate::{Effect, Framing, Grant, Question, Shell, Verified, convert};
+use crate::{Effect, Form, Framing, Grant, Question, Shell, Verified, convert};
 
 /// How long until a slot that could not answer is asked again.
 pub const SYNC_RETRY_MS: u64 = 500;
@@ -227,7 +227,7 @@ impl Session {
         let later = kept.settle(slot, n);
         self.settle_if_done();
         let wire = heads.iter().map(convert::head).collect();
-        let heads = heads_frames(slot, n, wire, shell, self.encoding());
+        let heads = heads_frames(slot, n, wire, shell, self.form());
         heads.into_iter().chain(later).for_each(|bytes| self.push(bytes, shell));
     }
 
@@ -273,13 +273,7 @@ fn cursor_of(cursor: Option<v1::Cursor>, shell: &dyn Shell) -> Result<HashMap<Sl
 }
 
 /// The heads of a slot in frames of bearable size; the last one says that the slot is done.
-fn heads_frames(
-    slot: Slot,
-    n: N,
-    heads: Vec<v1::Head>,
-    framing: &dyn Framing,
-    encoding: Encoding,
-) -> Vec<Bytes> {
+fn heads_frames(slot: Slot, n: N, heads: Vec<v1::Head>, framing: &dyn Framing, form: Form) -> Vec<Bytes> {
     let number = u32::from(slot.0);
     let mut frames = Vec::new();
     let mut page = Vec::new();
@@ -290,11 +284,11 @@ fn heads_frames(
         if size > HEADS_SOFT_BYTES {
             let heads = std::mem::take(&mut page);
             let part = v1::SyncHeads { slot: number, heads, ..v1::SyncHeads::default() };
-            frames.push(framing.frame(&part.into(), encoding));
+            frames.push(framing.frame(&part.into(), form));
             size = 0;
         }
     }
     let last = v1::SyncHeads { slot: number, done: true, n: n.0, heads: page, pending: false };
-    frames.push(framing.frame(&last.into(), encoding));
+    frames.push(framing.frame(&last.into(), form));
     frames
 }

@@ -31,7 +31,7 @@ use self::requests::Waiting;
 use self::watching::Watching;
 use crate::admission::Class;
 use crate::quota::Bucket;
-use crate::{Asked, Effect, Framing, Grant, Input, Shell, Verified, convert};
+use crate::{Asked, Effect, Form, Framing, Grant, Input, Shell, Transport, Verified, convert};
 
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
 pub use queue::{QUEUE_BYTES_EPHEMERAL, QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
@@ -46,6 +46,7 @@ pub struct Session {
     /// After how long without a frame the client is asked to ping, if not after what the terms say.
     heartbeat_interval_ms: Option<u64>,
     json: bool,
+    transport: Transport,
     /// The last frame is queued.
     closing: bool,
     /// Something was put off for want of time or quota, and the shell has not been told.
@@ -82,6 +83,7 @@ impl Session {
             queue,
             heartbeat_interval_ms: None,
             json: false,
+            transport: Transport::default(),
             closing: false,
             put_off: false,
             waiting: None,
@@ -89,10 +91,10 @@ impl Session {
         }
     }
 
-    /// The same, whose client is asked to ping after another time than the terms say: something between here
-    /// and there may forget a connection that is silent.
-    pub fn with_heartbeat(id: u64, heartbeat_interval_ms: u64) -> Self {
-        Session { heartbeat_interval_ms: Some(heartbeat_interval_ms), ..Session::new(id) }
+    /// The same over another transport, and whose client is asked to ping after another time than the terms say:
+    /// something between here and there may forget a connection that is silent.
+    pub fn over(id: u64, transport: Transport, heartbeat_interval_ms: u64) -> Self {
+        Session { heartbeat_interval_ms: Some(heartbeat_interval_ms), transport, ..Session::new(id) }
     }
 
     /// A session inside the server, of somebody whom its opener has let in. It asks, and is sent no events.
@@ -117,9 +119,15 @@ impl Session {
         self.id
     }
 
+    /// After how long without a frame its client is asked to ping, if not after what the terms say.
+    pub fn heartbeat_interval_ms(&self) -> Option<u64> {
+        self.heartbeat_interval_ms
+    }
+
     /// The form of its frames.
-    pub fn encoding(&self) -> Encoding {
-        if self.json { Encoding::Json } else { Encoding::Binary }
+    pub fn form(&self) -> Form {
+        let encoding = if self.json { Encoding::Json } else { Encoding::Binary };
+        Form { encoding, transport: self.transport }
     }
 
     /// Who is on it, once the token was good: it has been entered in the routing.
@@ -143,7 +151,7 @@ impl Session {
     }
 
     /// Whether something was put off since this was last asked: then the shell reads no more of the client for
-    /// [`PUT_OFF_MS`], so that whoever goes on asking costs little.
+    /// [`PUT_OFF_MS`], or until there is room again, so that whoever goes on asking costs little.
     pub fn was_put_off(&mut self) -> bool {
         std::mem::take(&mut self.put_off)
     }
@@ -252,19 +260,19 @@ impl Session {
             let kicked = v1::Kicked { code: code.as_str().into(), message: message.into() };
             let frame = v1::server_frame::Frame::Kicked(kicked);
             self.push_frame(&v1::ServerFrame { frame: Some(frame) }, framing);
-            self.close(framing.close());
+            self.close(framing.close(self.transport));
         }
     }
 
     /// Refuses request `id` (0: no request in particular) and closes.
     pub fn refuse_and_close(&mut self, id: u64, error: v1::Error, framing: &dyn Framing) {
         self.refuse(id, error, framing);
-        self.close(framing.close());
+        self.close(framing.close(self.transport));
     }
 
     /// Queues a frame for this session alone.
     pub fn push_frame(&mut self, frame: &v1::ServerFrame, framing: &dyn Framing) {
-        let bytes = framing.frame(frame, self.encoding());
+        let bytes = framing.frame(frame, self.form());
         self.push(bytes, framing);
     }
 
@@ -277,8 +285,8 @@ impl Session {
         if self.queue.is_beyond_bearing() {
             self.queue.keep_first();
             let error = v1::Error::new(ErrorCode::TooSlow, "too many answers wait to be read");
-            self.queue.push(framing.frame(&v1::ServerFrame::error(0, error), self.encoding()));
-            self.close(framing.close());
+            self.queue.push(framing.frame(&v1::ServerFrame::error(0, error), self.form()));
+            self.close(framing.close(self.transport));
         }
     }
 
@@ -300,6 +308,11 @@ impl Session {
         self.queue.written(count);
     }
 
+    /// Lets go of what only a busy session needs.
+    pub fn rest(&mut self) {
+        self.queue.rest();
+    }
+
     /// Takes everything that waits to be written.
     pub fn take_outgoing(&mut self) -> VecDeque<Bytes> {
         self.queue.take()
@@ -319,11 +332,10 @@ impl Session {
             Ok(answer) => v1::ServerFrame::response(id, convert::result(answer)),
             Err(refusal) => v1::ServerFrame::error(id, convert::error(refusal)),
         };
+        let form = self.form();
         let kept = self.attached.as_mut().and_then(|attached| attached.kept.as_mut());
         match kept.filter(|kept| kept.is_attaching()) {
-            Some(kept) => kept.keep_answer(
-                framing.frame(&frame, if self.json { Encoding::Json } else { Encoding::Binary }),
-            ),
+            Some(kept) => kept.keep_answer(framing.frame(&frame, form)),
             None => self.push_frame(&frame, framing),
         }
     }

@@ -11,7 +11,7 @@ pub const QUEUE_BYTES_EPHEMERAL: usize = QUEUE_BYTES_MAX / 8;
 /// Bytes that may wait at all: answers are not dropped, so a session beyond this is closed.
 pub const QUEUE_BYTES_FATAL: usize = 4 * QUEUE_BYTES_MAX;
 
-/// Frames in order, counted to the last byte. Owns nothing while it is empty.
+/// Frames in order, counted to the last byte. Owns nothing once it has rested while it was empty.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     frames: VecDeque<Bytes>,
@@ -55,6 +55,10 @@ impl Queue {
             count -= front.len();
             self.frames.pop_front();
         }
+    }
+
+    /// Lets go of its room. Not after every write: a busy session would ask for it again at once.
+    pub(super) fn rest(&mut self) {
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }

@@ -2,12 +2,12 @@
 //! that what they may do is decided in the same place; an inbox stands where the socket would.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anser_core::engine::{Answer, Query};
-use anser_edge::{Grant, Input, Session, Verified, convert};
+use anser_edge::{Grant, Session, Verified, convert};
 use anser_model::{AccountId, ConversationId, N, Slot};
 use anser_proto::v1::client_frame::Request;
 use anser_proto::v1::response::Result as Wire;
@@ -17,8 +17,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::{Edge, EdgeShared, ws};
+use super::shard::post::{Post, ToShard};
+use super::{Edge, ws};
 
 /// Bytes that an inbox holds before the session keeps them, with the limits of a socket's.
 const INBOX_BYTES: usize = 4 * 1024 * 1024;
@@ -34,6 +34,10 @@ const ASKED: u64 = 1;
 pub(super) struct Inbox {
     frames: Mutex<VecDeque<Bytes>>,
     news: Notify,
+    /// The session has more than there is room for.
+    has_more: AtomicBool,
+    /// Nothing more will come.
+    closed: AtomicBool,
 }
 
 impl Inbox {
@@ -48,55 +52,59 @@ impl Inbox {
             if frames.iter().map(Bytes::len).sum::<usize>() < INBOX_BYTES {
                 frames.extend(session.take_outgoing());
             }
+            self.has_more.store(session.outgoing().len() > 0, Ordering::Release);
             !frames.is_empty()
         };
+        if session.is_closing() {
+            self.closed.store(true, Ordering::Release);
+        }
         // Whoever has taken everything and looks again is to wait.
         if is_news || session.is_closing() {
             self.news.notify_one();
         }
     }
+
+    /// The session is gone.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
 }
 
 /// Somebody inside; gone when dropped.
 struct Caller {
-    edge: Arc<EdgeShared>,
-    connection: Arc<Connection>,
+    post: Arc<Post>,
+    caller: u64,
+    inbox: Arc<Inbox>,
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        self.edge.forget(&self.connection);
+        self.post.put(ToShard::Leave { caller: self.caller });
     }
 }
 
 impl Caller {
-    fn enter(edge: &Arc<EdgeShared>, session: impl FnOnce(u64) -> Session) -> Result<Caller, v1::Error> {
-        if edge.draining.is_cancelled() {
+    /// Enters with the first thing that is said: as somebody who was let in, or as one who says hello.
+    fn enter(edge: &Edge, verified: Option<Verified>, request: Request) -> Result<Caller, v1::Error> {
+        let shared = &edge.shared;
+        if shared.draining.is_cancelled() {
             return Err(v1::Error::new(ErrorCode::Draining, "the server is stopping: connect again"));
         }
-        if edge.sessions.read().len() >= edge.connections_max.load(Ordering::Relaxed) {
+        if edge.connections() >= shared.connections_max.load(Ordering::Relaxed) {
             let full = v1::Error::new(ErrorCode::Overloaded, "the server has as many connections as it may");
             return Err(full.after_ms(1_000));
         }
-        let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::inside(session(id)));
-        edge.sessions.add(connection.clone());
-        Ok(Caller { edge: edge.clone(), connection })
-    }
-
-    async fn say(&self, request: Request) {
-        let frame = Ok(v1::ClientFrame { id: ASKED, request: Some(request) });
-        let input = Input::Frame { encoding: Encoding::Binary, frame };
-        let question = self.edge.step(&self.connection, input, self.edge.clock.now());
-        if let Some(question) = question {
-            self.edge.clone().find_out(self.connection.clone(), question).await;
-        }
-        self.connection.flush(&self.edge.metrics);
+        let (post, inbox) = (edge.next_shard().clone(), Arc::<Inbox>::default());
+        let caller = post.name_caller();
+        let frame = v1::ClientFrame { id: ASKED, request: Some(request) };
+        post.put(ToShard::Enter { caller, verified, inbox: inbox.clone(), frame });
+        Ok(Caller { post, caller, inbox })
     }
 
     /// What came next, waiting for it no longer than until `until`.
     async fn hear(&self, until: Instant) -> Option<Frame> {
-        let inbox = self.connection.inbox().expect("a caller is inside");
+        let inbox = &self.inbox;
         loop {
             let next = inbox.frames().pop_front();
             if let Some(bytes) = next {
@@ -105,12 +113,17 @@ impl Caller {
                 return frame.expect("what was encoded here is a frame").frame;
             }
             // What did not fit before.
-            self.connection.flush(&self.edge.metrics);
-            if !inbox.frames().is_empty() {
+            if inbox.has_more.swap(false, Ordering::AcqRel) {
+                self.post.put(ToShard::Fill { caller: self.caller });
+            } else if inbox.closed.load(Ordering::Acquire) {
+                // It may have come between the two looks.
+                if inbox.frames().is_empty() {
+                    return None;
+                }
                 continue;
             }
             let news = tokio::time::timeout_at(until, inbox.news.notified());
-            if self.connection.is_closing() || news.await.is_err() {
+            if news.await.is_err() {
                 return None;
             }
         }
@@ -146,8 +159,7 @@ impl Edge {
     pub async fn ask(&self, grant: Grant, request: Request) -> Result<Wire, v1::Error> {
         let profile_version = self.shared.profile_version(grant.account).await?;
         let verified = Verified { grant, profile_version };
-        let caller = Caller::enter(&self.shared, |id| Session::admitted(id, verified))?;
-        caller.say(request).await;
+        let caller = Caller::enter(self, Some(verified), request)?;
         // The node answers whatever it took; a limit would turn a slow answer into an unknown one.
         let far = Instant::now() + Duration::from_secs(3_600);
         loop {
@@ -168,7 +180,6 @@ impl Edge {
     /// Attaches as a socket would, gathers what changed after the cursor, and waits for something to happen if
     /// nothing did.
     pub async fn poll(&self, token: String, cursor: v1::Cursor, wait: Duration) -> Result<Polled, v1::Error> {
-        let caller = Caller::enter(&self.shared, Session::new)?;
         let began = Instant::now();
         let hello = v1::Hello {
             version_min: VERSION_MAX,
@@ -178,7 +189,7 @@ impl Edge {
             client: "HTTP sync".into(),
             send_only: false,
         };
-        caller.say(Request::Hello(hello)).await;
+        let caller = Caller::enter(self, None, Request::Hello(hello))?;
         let mut gathering = Gathering::new(cursor);
         loop {
             let until = if gathering.owes() { began + HEADS_PATIENCE } else { began + wait };

@@ -1,72 +1,56 @@
-//! The edge: sockets, tasks and timers around the sessions of `anser-edge`, and nothing that decides.
+//! The edge: sockets, threads and timers around the sessions of `anser-edge`, and nothing that decides.
 //!
-//! - [`ws`]: WebSocket frames
-//! - [`connection`]: one socket, and the session on it
-//! - [`stream`]: its bytes, plain or in TLS
-//! - [`sessions`]: who is here
-//! - [`effects`]: what sessions want done
-//! - [`deliver`]: what cores hand on
+//! - [`shard`]: one thread, with the connections that it holds
+//! - [`ws`], [`wire`]: how frames lie in bytes; [`stream`]: bytes, plain or in TLS
 //! - [`inside`]: those who ask from inside the process
-//! - [`quotas`]: how much may be asked
 //! - [`presence`]: who is there, for those who want to know
+//! - [`quotas`]: how much may be asked
 
-mod connection;
-mod deliver;
-mod effects;
 mod inside;
 mod presence;
 mod quotas;
-mod sessions;
+mod shard;
 mod stream;
+mod wire;
 pub mod ws;
 
-use std::cell::RefCell;
-use std::future::poll_fn;
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::clock::Clock;
-use anser_edge::Terms;
-use anser_edge::session::{PUT_OFF_MS, RECONNECT_AFTER_MS};
+use anser_edge::{Input, Question, Terms, Transport, Verified};
 use anser_model::AccountId;
-use anser_model::limits::FRAME_BYTES;
 use anser_proto::{ErrorCode, v1};
-use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Connection, Flushed};
-use self::presence::{Ended, Watchers};
+use self::presence::Ended;
 use self::quotas::Quotas;
-use self::sessions::Sessions;
+use self::shard::Shard;
+use self::shard::post::{Post, ToShard};
 pub use self::stream::{Stream, TlsStream};
-use self::ws::{CloseCode, Inbox, Incoming};
-use crate::accounts::{LastSeen, Seen, Tokens};
+use crate::accounts::{LastSeen, Seen, TokenError, Tokens};
 use crate::metrics::Metrics;
-use crate::node::{Backlog, Node};
+use crate::node::Node;
 
 pub use self::quotas::EdgeRates;
 
 pub use inside::{Page, Polled};
 
-/// Bytes read off a socket at once, into a buffer that a thread's connections share.
-const READ_BYTES: usize = 64 * 1024;
 /// Bytes that the kernel keeps for a connection that does not read; it counts its own overhead in.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to say hello, and a blocked one to read.
 const PATIENCE_MS: u64 = 15_000;
-/// How often silent connections are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How long, and for how many bytes, a connection that we close is read on.
-const LINGER_PATIENCE: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 4 * 1024 * 1024;
-/// How long draining waits for connections to go.
+/// How long draining waits before it closes those who did not go, and until they have.
+const DRAIN_POLITE: Duration = Duration::from_millis(300);
 const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
+/// How often draining looks.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// What the edge must know of people, which is not its own.
 pub trait People: Send + Sync {
@@ -92,7 +76,7 @@ pub trait People: Send + Sync {
 /// What an edge is told.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
-    /// Which edge of the installation it is.
+    /// The first of the edges that it is to its core: one for each shard.
     pub id: EdgeId,
     /// After how long without a frame a client pings. One silent for twice as long is closed.
     pub heartbeat_interval_ms: u64,
@@ -104,6 +88,8 @@ pub struct EdgeConfig {
     pub connections_max: usize,
     /// How much may be asked.
     pub rates: EdgeRates,
+    /// Threads that share the connections.
+    pub shards: usize,
 }
 
 /// What an edge runs on.
@@ -117,7 +103,7 @@ pub struct EdgeParts {
     pub people: Arc<dyn People>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Runs its tasks.
+    /// Follows its tasks and threads.
     pub tracker: TaskTracker,
     /// Where it is counted what happens.
     pub metrics: Arc<Metrics>,
@@ -127,40 +113,26 @@ pub struct EdgeParts {
 #[derive(Clone)]
 pub struct Edge {
     shared: Arc<EdgeShared>,
+    shards: Arc<[Arc<Post>]>,
+    next_shard: Arc<AtomicUsize>,
 }
 
+/// What the shards of an edge have in common.
 pub(crate) struct EdgeShared {
     terms: Terms,
     proxied_heartbeat_interval_ms: u64,
     connections_max: AtomicUsize,
     quotas: Quotas,
-    /// What the core has handed on and is not delivered.
-    backlog: Arc<Backlog>,
     node: Node,
     tokens: Arc<Tokens>,
     people: Arc<dyn People>,
     clock: Arc<dyn Clock>,
     tracker: TaskTracker,
+    /// Finds out what sessions wait for.
+    runtime: Handle,
     metrics: Arc<Metrics>,
-    sessions: Sessions,
-    watchers: Watchers,
     ended: Ended,
-    next_session: AtomicU64,
     draining: CancellationToken,
-}
-
-/// How far what came in was taken.
-enum Consumed {
-    /// All that is complete.
-    All,
-    /// Up to a message of which this is left to do first.
-    Until(effects::Rest),
-    /// Nothing more is to be read.
-    Last,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
 /// By which way a connection came.
@@ -172,10 +144,31 @@ pub struct CameBy {
     pub proxied: bool,
 }
 
+/// What is spoken on a connection that is taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// WebSocket, whose handshake is done.
+    WebSocket,
+    /// Frames, each behind its length.
+    Stream,
+}
+
+impl Protocol {
+    fn transport(self) -> Transport {
+        match self {
+            Protocol::WebSocket => Transport::WebSocket,
+            Protocol::Stream => Transport::Stream,
+        }
+    }
+}
+
 impl Edge {
     /// Starts an edge on its core.
-    pub fn start(config: EdgeConfig, parts: EdgeParts) -> Edge {
-        let from_core = parts.node.add_edge(config.id);
+    ///
+    /// # Errors
+    /// The system gives no threads, or no descriptors.
+    pub fn start(config: EdgeConfig, parts: EdgeParts) -> std::io::Result<Edge> {
+        assert!(config.shards > 0, "somebody has to hold connections");
         let shared = Arc::new(EdgeShared {
             terms: Terms {
                 edge: config.id,
@@ -189,23 +182,27 @@ impl Edge {
                 .min(config.heartbeat_interval_ms),
             connections_max: AtomicUsize::new(config.connections_max),
             quotas: Quotas::new(&config.rates),
-            backlog: from_core.meter.backlog(),
             node: parts.node,
             tokens: parts.tokens,
             people: parts.people,
             clock: parts.clock,
             tracker: parts.tracker,
+            runtime: Handle::current(),
             metrics: parts.metrics,
-            sessions: Sessions::default(),
-            watchers: Watchers::default(),
             ended: Ended::default(),
-            next_session: AtomicU64::new(1),
             draining: CancellationToken::new(),
         });
-        shared.tracker.spawn(shared.clone().deliver(from_core));
-        shared.tracker.spawn(shared.clone().sweep());
+        let mut shards = Vec::with_capacity(config.shards);
+        for number in 0..config.shards {
+            let post = Arc::new(Post::new()?);
+            let id = EdgeId(config.id.0 + number as u16);
+            let (edge, at) = (shared.clone(), post.clone());
+            // Made where it runs: what it holds is for one thread.
+            run_shard(&shared, number, move || Shard::new(edge, id, at))?;
+            shards.push(post);
+        }
         shared.tracker.spawn(shared.clone().write_seen());
-        Edge { shared }
+        Ok(Edge { shared, shards: shards.into(), next_shard: Arc::default() })
     }
 
     /// Whether one more connection may come from a network, or in how many milliseconds.
@@ -216,28 +213,23 @@ impl Edge {
         self.shared.quotas.connect.charge(network, 1, self.shared.clock.monotonic_ms())
     }
 
-    /// Takes over a socket whose WebSocket handshake is done, with what was read beyond it.
-    pub fn adopt(&self, stream: Stream, came: CameBy, already_read: Bytes) {
-        let edge = self.shared.clone();
+    /// Takes over a socket whose handshakes are done, with what was read beyond them.
+    pub fn adopt(&self, stream: Stream, protocol: Protocol, came: CameBy, already_read: Vec<u8>) {
+        let edge = &self.shared;
         let connections_max = edge.connections_max.load(Ordering::Relaxed);
-        if edge.sessions.read().len() >= connections_max || edge.draining.is_cancelled() {
+        if self.connections() >= connections_max || edge.draining.is_cancelled() {
             // Dropped: the client backs off and comes again.
             edge.metrics.connections_refused.add(1);
             return;
         }
-        edge.metrics.connections_opened.add(1);
-        _ = stream.tcp().set_nodelay(true);
-        // What the kernel keeps for a slow reader is memory too, and would grow to megabytes.
-        _ = socket2::SockRef::from(stream.tcp()).set_send_buffer_size(SEND_BUFFER_BYTES);
-        let id = edge.next_session.fetch_add(1, Ordering::Relaxed);
-        let heartbeat_interval_ms = match came.proxied {
-            true => edge.proxied_heartbeat_interval_ms,
-            false => edge.terms.heartbeat_interval_ms,
-        };
-        let now_ms = edge.clock.monotonic_ms();
-        let connection = Arc::new(Connection::new(id, stream, came.network, heartbeat_interval_ms, now_ms));
-        edge.sessions.add(connection.clone());
-        edge.tracker.clone().spawn(edge.converse(connection, already_read));
+        let post = self.next_shard();
+        post.connections.fetch_add(1, Ordering::Relaxed);
+        post.put(ToShard::Adopt { stream, protocol, came, already_read });
+    }
+
+    /// The shards take turns.
+    fn next_shard(&self) -> &Arc<Post> {
+        &self.shards[self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len()]
     }
 
     /// Runs what belongs to this edge.
@@ -247,12 +239,12 @@ impl Edge {
 
     /// How many connections there are.
     pub fn connections(&self) -> usize {
-        self.shared.sessions.read().len()
+        self.shards.iter().map(|post| post.connections.load(Ordering::Relaxed)).sum()
     }
 
     /// On how many of them somebody is signed in.
     pub fn signed_in(&self) -> usize {
-        self.shared.sessions.read().signed_in()
+        self.shards.iter().map(|post| post.signed_in.load(Ordering::Relaxed)).sum()
     }
 
     /// From now on so many connections at most; those above it that are here stay.
@@ -260,244 +252,86 @@ impl Edge {
         self.shared.connections_max.store(connections_max, Ordering::Relaxed);
     }
 
-    /// Tells everybody to go, and waits a while until they have.
+    /// Tells everybody to go, waits a while until they have, and ends.
     pub async fn drain(&self) {
-        let edge = &self.shared;
-        edge.draining.cancel();
-        let draining = v1::Draining { reconnect_after_ms: RECONNECT_AFTER_MS };
-        let frame = v1::ServerFrame { frame: Some(v1::server_frame::Frame::Draining(draining)) };
-        let everybody: Vec<_> = edge.sessions.read().all().cloned().collect();
-        for connection in &everybody {
-            connection.state().session.push_frame(&frame, &**edge);
-            edge.write(connection);
-        }
+        self.shared.draining.cancel();
+        self.tell_shards(|| ToShard::Drain);
         // What was accepted is still answered, for as long as the patience lasts.
-        let wait = async {
-            let mut look = tokio::time::interval(Duration::from_millis(50));
-            for _ in 0..6 {
-                look.tick().await;
-            }
-            for connection in &everybody {
-                connection.state().session.close(Some(ws::close(CloseCode::GoingAway)));
-                edge.write(connection);
-            }
-            while edge.sessions.read().len() > 0 {
+        self.wait_until_empty(DRAIN_POLITE).await;
+        self.tell_shards(|| ToShard::CloseAll);
+        self.wait_until_empty(DRAIN_PATIENCE).await;
+        self.tell_shards(|| ToShard::HangUpAll);
+        self.wait_until_empty(DRAIN_PATIENCE).await;
+        self.tell_shards(|| ToShard::End);
+        self.shared.write_seen_now().await;
+    }
+
+    fn tell_shards(&self, what: impl Fn() -> ToShard) {
+        self.shards.iter().for_each(|post| post.put(what()));
+    }
+
+    async fn wait_until_empty(&self, patience: Duration) {
+        let empty = async {
+            let mut look = tokio::time::interval(DRAIN_LOOK);
+            while self.connections() > 0 {
                 look.tick().await;
             }
         };
-        if tokio::time::timeout(DRAIN_PATIENCE, wait).await.is_err() {
-            for connection in &everybody {
-                connection.hang_up();
-                edge.was_here(connection);
-            }
-        }
-        edge.write_seen_now().await;
+        // Whoever is still there then is told more plainly.
+        _ = tokio::time::timeout(patience, empty).await;
     }
+}
+
+/// Runs a shard on a thread of its own, which is followed as a task is.
+fn run_shard(
+    shared: &Arc<EdgeShared>,
+    number: usize,
+    shard: impl FnOnce() -> std::io::Result<Shard> + Send + 'static,
+) -> std::io::Result<()> {
+    let (started, is_started) = std::sync::mpsc::sync_channel(1);
+    let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::Builder::new().name(format!("edge-{number}")).spawn(move || {
+        let _ended = ended;
+        match shard() {
+            Ok(shard) => {
+                // Whoever starts it waits for it.
+                _ = started.send(Ok(()));
+                shard.run();
+            }
+            Err(error) => _ = started.send(Err(error)),
+        }
+    })?;
+    shared.tracker.spawn(async move { _ = has_ended.await });
+    is_started.recv().unwrap_or_else(|_| Err(std::io::Error::other("a shard ended at once")))
 }
 
 impl EdgeShared {
-    /// Reads a connection until it ends. While it is idle this holds no buffer and no timer.
-    async fn converse(self: Arc<Self>, connection: Arc<Connection>, already_read: Bytes) {
-        let mut inbox = Inbox::default();
-        inbox.push(&already_read);
-        drop(already_read);
-        loop {
-            match self.consume(&connection, &mut inbox) {
-                Consumed::All => {}
-                Consumed::Until(rest) => {
-                    rest.await;
-                    continue;
-                }
-                Consumed::Last => break,
-            }
-            if connection.state().session.was_put_off() {
-                // Boxed, so that an idle connection does not carry its timer.
-                Box::pin(tokio::time::sleep(Duration::from_millis(PUT_OFF_MS))).await;
-            }
-            if poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_err() {
-                break;
-            }
-            match read_some(connection.stream(), &mut inbox) {
-                Ok(0) => break,
-                Ok(count) => {
-                    self.metrics.bytes_received.add(count as u64);
-                    connection.heard(self.clock.monotonic_ms());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
-        }
-        if connection.is_closing() {
-            // Boxed, so that an idle connection does not carry its timer.
-            Box::pin(linger(&connection)).await;
-        }
-        self.forget(&connection);
-    }
-
-    /// A connection is gone.
-    fn forget(&self, connection: &Connection) {
-        let account = connection.state().session.account();
-        self.was_here(connection);
-        self.sessions.remove(connection.id, account, || {
-            if let Some(account) = account {
-                self.node.leave(account, self.id());
-            }
-        });
-        self.watch_nobody(connection.id);
-    }
-
-    /// Somebody was here until now.
-    fn was_here(&self, connection: &Connection) {
-        if let Some(grant) = connection.state().session.entered() {
-            let (account, device) = (grant.account, grant.device);
-            self.ended.note(Seen { account, device, at: self.clock.now() });
+    /// Finds out what a session waits for.
+    async fn answer_to(&self, question: Question) -> Input {
+        match question {
+            Question::Token(token) => Input::Verified(self.verify(&token).await),
+            Question::Core { slot, query } => Input::Told(self.node.ask_query(slot, query).await),
+            Question::Missing(accounts) => Input::Missing(self.people.missing(accounts).await),
+            Question::Profiles(accounts) => Input::Profiles(self.people.profiles(accounts).await),
         }
     }
 
-    /// Takes what is complete.
-    fn consume(self: &Arc<Self>, connection: &Arc<Connection>, inbox: &mut Inbox) -> Consumed {
-        loop {
-            if connection.is_closing() {
-                self.write(connection);
-                return Consumed::Last;
-            }
-            self.put_off_unread(connection, inbox);
-            let incoming = inbox.next(FRAME_BYTES);
-            if matches!(incoming, Ok(Some(_))) && self.is_stranger_too_often(connection) {
-                continue;
-            }
-            match incoming {
-                Ok(Some(Incoming::Message(kind, bytes))) => {
-                    if let Some(rest) = self.message(connection, kind, &bytes) {
-                        return Consumed::Until(rest);
-                    }
-                }
-                Ok(Some(Incoming::Ping(payload))) => {
-                    connection.state().session.push(ws::pong(&payload), &**self);
-                }
-                Ok(Some(Incoming::Pong)) => {}
-                Ok(Some(Incoming::Close)) => {
-                    connection.state().session.close(Some(ws::close(CloseCode::Normal)));
-                }
-                Ok(None) => {
-                    self.write(connection);
-                    return Consumed::All;
-                }
-                Err(error) => {
-                    let code = match error.code {
-                        CloseCode::TooLarge => ErrorCode::FrameTooLarge,
-                        _ => ErrorCode::MalformedFrame,
-                    };
-                    let frame = v1::ServerFrame::error(0, v1::Error::new(code, error.what));
-                    let session = &mut connection.state().session;
-                    session.push_frame(&frame, &**self);
-                    session.close(Some(ws::close(error.code)));
-                }
-            }
-        }
+    async fn verify(&self, token: &str) -> Result<Verified, v1::Error> {
+        let now = self.clock.now();
+        let verified = match self.tokens.verify_access(token, now) {
+            Err(TokenError::NotOurs) => self.tokens.verify_ticket(token, now).map(|(grant, _)| grant),
+            verified => verified,
+        };
+        let grant =
+            verified.map_err(|error| v1::Error::new(ErrorCode::Unauthenticated, error.to_string()))?;
+        Ok(Verified { grant, profile_version: self.profile_version(grant.account).await? })
     }
 
-    /// Where there is no time for sends there is none to read them either: refusing one must cost a small part of
-    /// what doing it costs, or a server that is offered five times what it bears does nothing but refuse.
-    fn put_off_unread(&self, connection: &Connection, inbox: &mut Inbox) {
-        let mut state = connection.state();
-        let Some(error) = state.session.puts_off_sends(self) else { return };
-        let error = prost::Message::encode_to_vec(&error);
-        let mut refusals = Vec::new();
-        while let Some(id) = inbox.skip_send(FRAME_BYTES) {
-            ws::append_refusal(id, &error, &mut refusals);
+    /// The profile version of an account; looked up once, so that what it sends bears it.
+    async fn profile_version(&self, account: AccountId) -> Result<u64, v1::Error> {
+        if self.people.profile_version(account) == 0 {
+            self.people.missing(vec![account]).await?;
         }
-        if !refusals.is_empty() {
-            state.session.push_put_off(refusals.into(), self);
-        }
+        Ok(self.people.profile_version(account))
     }
-
-    /// Counts what comes before it is known of whom. Whether it was too much from one network: then the
-    /// connection is being closed.
-    fn is_stranger_too_often(&self, connection: &Connection) -> bool {
-        let session = &mut connection.state().session;
-        if session.account().is_some() {
-            return false;
-        }
-        let taken = self.quotas.stranger.charge(connection.network(), 1, self.clock.monotonic_ms());
-        let Err(retry_after_ms) = taken else { return false };
-        let why = "too much came from your network: connect again after retry_after_ms";
-        let error = v1::Error::new(ErrorCode::RateLimited, why).after_ms(retry_after_ms);
-        session.refuse_and_close(0, error, self);
-        true
-    }
-
-    /// Writes what is queued; a task waits for the socket only if it takes no more.
-    fn write(self: &Arc<Self>, connection: &Arc<Connection>) {
-        if connection.flush(&self.metrics) == Flushed::Blocked {
-            let (connection, metrics) = (connection.clone(), self.metrics.clone());
-            self.tracker.spawn(async move {
-                loop {
-                    let writable = connection.stream().tcp().writable();
-                    let patience = Duration::from_millis(PATIENCE_MS);
-                    if !matches!(tokio::time::timeout(patience, writable).await, Ok(Ok(()))) {
-                        return connection.hang_up();
-                    }
-                    if connection.flush_on(&metrics) == Flushed::Done {
-                        return;
-                    }
-                }
-            });
-        }
-    }
-
-    /// Closes connections that have been silent for too long.
-    async fn sweep(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = interval.tick() => {}
-                () = self.draining.cancelled() => return,
-            }
-            let now = self.clock.monotonic_ms();
-            let all: Vec<_> = self.sessions.read().all().cloned().collect();
-            // Those inside say what they have to say, and are gone.
-            for connection in all.into_iter().filter(|connection| connection.inbox().is_none()) {
-                let silent = now.saturating_sub(connection.heard_at_ms());
-                let mut state = connection.state();
-                let session = &mut state.session;
-                let is_attached = session.account().is_some() && !session.is_closing();
-                let allowed = if is_attached { 2 * connection.heartbeat_interval_ms() } else { PATIENCE_MS };
-                if silent > allowed {
-                    self.metrics.connections_silent.add(1);
-                    let error = v1::Error::new(ErrorCode::TooSlow, "nothing was heard for too long");
-                    session.refuse_and_close(0, error, &*self);
-                    drop(state);
-                    self.write(&connection);
-                    connection.hang_up();
-                }
-            }
-        }
-    }
-}
-
-/// Reads on for a while without looking, where we closed first: a socket that is dropped with unread bytes
-/// resets the connection, and the other end may lose our last words.
-async fn linger(connection: &Connection) {
-    let read_on = async {
-        let mut left = LINGER_BYTES;
-        while poll_fn(|context| connection.stream().poll_read_ready(context)).await.is_ok() {
-            let read = SCRATCH.with_borrow_mut(|scratch| connection.stream().try_read(scratch));
-            match read {
-                Ok(count) if count > 0 && count <= left => left -= count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => return,
-            }
-        }
-    };
-    // Who does not close by then is closed on.
-    _ = tokio::time::timeout(LINGER_PATIENCE, read_on).await;
-}
-
-fn read_some(stream: &Stream, inbox: &mut Inbox) -> io::Result<usize> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let count = stream.try_read(scratch)?;
-        inbox.push(&scratch[..count]);
-        Ok(count)
-    })
 }

@@ -5,13 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use anser_edge::{Input, tell_own, tell_watching};
-use anser_model::{AccountId, ConversationId, DeviceId};
+use anser_model::{AccountId, DeviceId};
 use anser_proto::v1;
 
 use super::EdgeShared;
-use super::connection::Connection;
-use super::deliver::{Dirty, Here};
 use crate::accounts::{LastSeen, Seen};
 
 /// How often it is written who was there.
@@ -19,12 +16,9 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(1);
 /// Devices whose end is not written yet, at most; what is beyond is forgotten.
 const SEEN_WAITING: usize = 65_536;
 
-/// Which sessions of an edge watch whom.
+/// Which sessions of a shard watch whom.
 #[derive(Default)]
-pub(super) struct Watchers(Mutex<Watched>);
-
-#[derive(Default)]
-struct Watched {
+pub(super) struct Watchers {
     by_account: HashMap<AccountId, One>,
     by_session: HashMap<u64, BTreeSet<AccountId>>,
 }
@@ -38,56 +32,47 @@ struct One {
 }
 
 impl Watchers {
-    fn lock(&self) -> MutexGuard<'_, Watched> {
-        self.0.lock().expect("nothing panics while it holds the watchers")
-    }
-
     /// A session watches these, and nobody else. Of whom nobody watched before, and whom nobody watches any more.
-    fn set(&self, session: u64, accounts: BTreeSet<AccountId>) -> (Vec<AccountId>, Vec<AccountId>) {
-        let mut watched = self.lock();
-        let before = watched.by_session.remove(&session).unwrap_or_default();
+    pub fn set(&mut self, session: u64, accounts: BTreeSet<AccountId>) -> (Vec<AccountId>, Vec<AccountId>) {
+        let before = self.by_session.remove(&session).unwrap_or_default();
         let mut begun = Vec::new();
         for &account in accounts.difference(&before) {
-            let one = watched.by_account.entry(account).or_default();
+            let one = self.by_account.entry(account).or_default();
             if one.sessions.is_empty() {
                 begun.push(account);
             }
             one.sessions.push(session);
         }
-        let ended = before.difference(&accounts).copied().filter(|&it| watched.leave(session, it)).collect();
+        let ended = before.difference(&accounts).copied().filter(|&it| self.leave(session, it)).collect();
         if !accounts.is_empty() {
-            watched.by_session.insert(session, accounts);
+            self.by_session.insert(session, accounts);
         }
         (begun, ended)
     }
 
     /// A session has found out by itself that it is not to know of somebody. Whether nobody watches it any more.
-    fn forget_one(&self, session: u64, account: AccountId) -> bool {
-        let mut watched = self.lock();
-        if let Some(accounts) = watched.by_session.get_mut(&session) {
+    pub fn forget_one(&mut self, session: u64, account: AccountId) -> bool {
+        if let Some(accounts) = self.by_session.get_mut(&session) {
             accounts.remove(&account);
             if accounts.is_empty() {
-                watched.by_session.remove(&session);
+                self.by_session.remove(&session);
             }
         }
-        watched.leave(session, account)
+        self.leave(session, account)
     }
 
     /// The sessions that watch somebody.
-    pub(super) fn of(&self, account: AccountId) -> Vec<u64> {
-        self.lock().by_account.get(&account).map(|one| one.sessions.clone()).unwrap_or_default()
+    pub fn of(&self, account: AccountId) -> Vec<u64> {
+        self.by_account.get(&account).map(|one| one.sessions.clone()).unwrap_or_default()
     }
 
     /// Notes what is to be told of somebody. Whether those who watch it were told otherwise before: whoever was told
     /// nothing yet is about to be answered.
-    fn is_news(&self, presence: &v1::Presence) -> bool {
-        let mut watched = self.lock();
-        let Some(one) = watched.by_account.get_mut(&AccountId(presence.account)) else { return false };
+    pub fn is_news(&mut self, presence: &v1::Presence) -> bool {
+        let Some(one) = self.by_account.get_mut(&AccountId(presence.account)) else { return false };
         one.told.replace(*presence).is_some_and(|told| told != *presence)
     }
-}
 
-impl Watched {
     /// Whether it was the last one that watched the account.
     fn leave(&mut self, session: u64, account: AccountId) -> bool {
         let Some(one) = self.by_account.get_mut(&account) else { return false };
@@ -120,94 +105,11 @@ impl Ended {
 }
 
 impl EdgeShared {
-    /// A session watches these, and nobody else.
-    pub(super) fn watch(&self, session: u64, accounts: Vec<AccountId>) {
-        self.watch_only(session, accounts.into_iter().collect());
-        // It may have ended meanwhile, and then nobody takes it out again.
-        if self.sessions.read().connection(session).is_none() {
-            self.watch_nobody(session);
-        }
-    }
-
-    /// A session has ended.
-    pub(super) fn watch_nobody(&self, session: u64) {
-        self.watch_only(session, BTreeSet::new());
-    }
-
-    fn watch_only(&self, session: u64, accounts: BTreeSet<AccountId>) {
-        let (begun, ended) = self.watchers.set(session, accounts);
-        self.node.watch(begun, self.id());
-        self.node.unwatch(ended, self.id());
-    }
-
-    /// A session is not to know of somebody any more.
-    pub(super) fn watch_not(&self, session: u64, account: AccountId) {
-        if self.watchers.forget_one(session, account) {
-            self.node.unwatch([account], self.id());
-        }
-    }
-
-    /// Finds out who is there, and gives it to a session.
-    pub(super) fn look(
-        self: &Arc<Self>,
-        connection: Arc<Connection>,
-        (request, cid): (u64, ConversationId),
-        accounts: Vec<AccountId>,
-    ) {
-        let edge = self.clone();
-        self.tracker.spawn(async move {
-            let found = edge.people.last_seen(accounts).await;
-            let presences = found.map(|found| {
-                let presences: Vec<_> = found.iter().map(|seen| edge.presence_of(seen)).collect();
-                edge.tell(&presences);
-                // Of those who show it to nobody the answer is silent.
-                let shown = found.iter().zip(presences).filter(|(seen, _)| seen.at.is_some());
-                shown.map(|(_, presence)| presence).collect()
-            });
-            let input = Input::Looked { request, cid, presences };
-            let question = edge.step(&connection, input, edge.clock.now());
-            assert!(question.is_none(), "only frames make a session wait");
-            edge.write(&connection);
-        });
-    }
-
-    /// Something about these is different: looks them up, and tells whoever watches them.
-    pub(super) fn look_again(self: &Arc<Self>, accounts: Vec<AccountId>) {
-        let edge = self.clone();
-        self.tracker.spawn(async move {
-            match edge.people.last_seen(accounts.clone()).await {
-                Ok(found) => {
-                    let presences: Vec<_> = found.iter().map(|seen| edge.presence_of(seen)).collect();
-                    edge.tell(&presences);
-                }
-                Err(error) => {
-                    tracing::warn!(error = error.message, "who is there could not be looked up: again soon");
-                    edge.node.look_again(accounts);
-                }
-            }
-        });
-    }
-
     /// What others see of somebody now. Of one who is shown to nobody it is always the same.
-    fn presence_of(&self, seen: &LastSeen) -> v1::Presence {
+    pub(super) fn presence_of(&self, seen: &LastSeen) -> v1::Presence {
         let online = seen.at.is_some() && self.node.is_there(seen.account);
         let last_seen_at_ms = seen.at.filter(|_| !online).map_or(0, |at| at.0);
         v1::Presence { account: seen.account.0, online, last_seen_at_ms, profile_version: seen.version }
-    }
-
-    fn tell(self: &Arc<Self>, presences: &[v1::Presence]) {
-        let mut dirty = Dirty::new();
-        {
-            let table = self.sessions.read();
-            let mut here = Here { edge: self, table: &table, dirty: &mut dirty };
-            for presence in presences {
-                tell_own(presence, &**self, &mut here);
-                if self.watchers.is_news(presence) {
-                    tell_watching(presence, &**self, &mut here);
-                }
-            }
-        }
-        dirty.into_values().for_each(|connection| self.write(&connection));
     }
 
     /// Writes who was there last, again and again until the edge is drained.
@@ -244,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_node_is_asked_for_whom_somebody_watches_and_for_nobody_else() {
-        let watchers = Watchers::default();
+        let mut watchers = Watchers::default();
         let ids = |accounts: &[u64]| accounts.iter().map(|&account| AccountId(account)).collect::<Vec<_>>();
         assert_eq!(watchers.set(1, people(&[7, 8])), (ids(&[7, 8]), vec![]));
         assert_eq!(watchers.set(2, people(&[8, 9])), (ids(&[9]), vec![]));
@@ -254,13 +156,12 @@ mod tests {
         assert!(!watchers.forget_one(2, AccountId(9)), "twice is once");
         assert!(watchers.forget_one(1, AccountId(9)));
         assert_eq!(watchers.set(2, people(&[])), (vec![], ids(&[8])));
-        let watched = watchers.lock();
-        assert!(watched.by_account.is_empty() && watched.by_session.is_empty());
+        assert!(watchers.by_account.is_empty() && watchers.by_session.is_empty());
     }
 
     #[test]
     fn only_what_differs_is_news() {
-        let watchers = Watchers::default();
+        let mut watchers = Watchers::default();
         let there = v1::Presence { account: 7, online: true, ..v1::Presence::default() };
         assert!(!watchers.is_news(&there), "nobody watches it");
         watchers.set(1, people(&[7]));

@@ -2,14 +2,11 @@
 //! so that a connection in TLS needs neither a task nor a buffer of ours: what waits is what it has not sent yet.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
-use std::sync::{Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::net::{Shutdown, TcpStream};
 
 use rustls::ServerConnection;
-use tokio::net::TcpStream;
 
-/// A socket whose handshakes are done.
+/// A socket whose handshakes are done. It never waits.
 pub enum Stream {
     /// As it is.
     Plain(TcpStream),
@@ -20,19 +17,24 @@ pub enum Stream {
 /// A socket in TLS.
 pub struct TlsStream {
     tcp: TcpStream,
-    tls: Mutex<ServerConnection>,
+    tls: ServerConnection,
 }
 
-impl From<TcpStream> for Stream {
-    fn from(tcp: TcpStream) -> Self {
-        Stream::Plain(tcp)
+impl TryFrom<tokio::net::TcpStream> for Stream {
+    type Error = io::Error;
+
+    fn try_from(stream: tokio::net::TcpStream) -> io::Result<Self> {
+        // It stays as it is there: nobody waits for it.
+        stream.into_std().map(Stream::Plain)
     }
 }
 
-impl From<tokio_rustls::server::TlsStream<TcpStream>> for Stream {
-    fn from(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Self {
+impl TryFrom<tokio_rustls::server::TlsStream<tokio::net::TcpStream>> for Stream {
+    type Error = io::Error;
+
+    fn try_from(stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) -> io::Result<Self> {
         let (tcp, tls) = stream.into_inner();
-        Stream::Tls(Box::new(TlsStream { tcp, tls: Mutex::new(tls) }))
+        Ok(Stream::Tls(Box::new(TlsStream { tcp: tcp.into_std()?, tls })))
     }
 }
 
@@ -44,77 +46,69 @@ impl Stream {
         }
     }
 
-    /// Ready when a read may give something.
-    pub(super) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Whether there is something to read although the socket has nothing: what was decrypted and not read.
+    pub(super) fn holds_plaintext(&mut self) -> bool {
         match self {
-            Stream::Tls(stream) if stream.holds_plaintext() => Poll::Ready(Ok(())),
-            _ => self.tcp().poll_read_ready(context),
+            Stream::Plain(_) => false,
+            // An error comes again when it is read.
+            Stream::Tls(stream) => {
+                let state = stream.tls.process_new_packets();
+                state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+            }
         }
     }
 
     /// Reads what is there.
-    pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(tcp) => tcp.try_read(buffer),
-            Stream::Tls(stream) => stream.try_read(buffer),
+            Stream::Plain(tcp) => tcp.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
 
     /// Takes as much of these as there is room for.
-    pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Stream::Plain(tcp) => tcp.try_write_vectored(slices),
-            Stream::Tls(stream) => stream.try_write_vectored(slices),
+            Stream::Plain(tcp) => tcp.write_vectored(slices),
+            Stream::Tls(stream) => stream.write_vectored(slices),
         }
     }
 
     /// Sends on what was taken and is not sent yet.
-    pub(super) fn try_flush(&self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Stream::Plain(_) => Ok(()),
-            Stream::Tls(stream) => stream.send(&mut stream.machine()),
+            Stream::Tls(stream) => stream.send(),
         }
     }
 
-    pub(super) fn shut_down(&self, how: Shutdown) {
+    pub(super) fn shut_down(&mut self, how: Shutdown) {
         if let Stream::Tls(stream) = self {
-            let mut machine = stream.machine();
-            machine.send_close_notify();
+            stream.tls.send_close_notify();
             // A courtesy: without it the other end cannot tell an end from a cut.
-            _ = stream.send(&mut machine);
+            _ = stream.send();
         }
         // The socket may be gone already.
-        _ = socket2::SockRef::from(self.tcp()).shutdown(how);
+        _ = self.tcp().shutdown(how);
     }
 }
 
 impl TlsStream {
-    fn machine(&self) -> MutexGuard<'_, ServerConnection> {
-        self.tls.lock().expect("nothing panics while it holds a TLS machine")
-    }
-
-    /// What was decrypted and not read. The socket need not become readable again for it.
-    fn holds_plaintext(&self) -> bool {
-        // An error comes again when it is read.
-        self.machine().process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
-    }
-
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut machine = self.machine();
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match machine.reader().read(buffer) {
+            match self.tls.reader().read(buffer) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // Cut without a goodbye: frames tell whether something is missing.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(error),
             }
-            if machine.read_tls(&mut NotWaiting(&self.tcp))? == 0 {
+            if self.tls.read_tls(&mut self.tcp)? == 0 {
                 return Ok(0);
             }
-            let processed = machine.process_new_packets();
+            let processed = self.tls.process_new_packets();
             // An alert says why; an update of keys is answered.
-            let sent = self.send(&mut machine);
+            let sent = self.send();
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             match sent {
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
@@ -124,48 +118,24 @@ impl TlsStream {
         }
     }
 
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut machine = self.machine();
-        match self.send(&mut machine) {
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.send() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
         // The machine holds a bounded number of bytes, and takes none above it.
-        let taken = machine.writer().write_vectored(slices)?;
-        match self.send(&mut machine) {
+        let taken = self.tls.writer().write_vectored(slices)?;
+        match self.send() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ if taken == 0 => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(taken),
         }
     }
 
-    fn send(&self, machine: &mut ServerConnection) -> io::Result<()> {
-        while machine.wants_write() {
-            machine.write_tls(&mut NotWaiting(&self.tcp))?;
+    fn send(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.tcp)?;
         }
-        Ok(())
-    }
-}
-
-/// A socket as rustls wants it.
-struct NotWaiting<'a>(&'a TcpStream);
-
-impl Read for NotWaiting<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for NotWaiting<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! WebSocket (RFC 6455), the server's side: the handshake's answer, and frames in and out.
 //!
-//! Written here because an idle connection must own no buffer: [`Inbox`] holds memory only while a
-//! frame is incomplete, and an outgoing frame is encoded once for all who get it.
+//! Written here because an idle connection must own no buffer: [`Reader`] looks at frames where they were read, and
+//! an outgoing frame is encoded once for all who get it.
+
+use std::borrow::Cow;
 
 use anser_proto::peek::{self, PEEKED_BYTES, peek_send, refusal_len};
 use base64::Engine as _;
@@ -42,11 +44,11 @@ pub enum MessageKind {
 
 /// What came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incoming {
-    /// A whole message.
-    Message(MessageKind, Vec<u8>),
+pub enum Incoming<'a> {
+    /// A whole message, mostly where it came; gathered, if it came in fragments.
+    Message(MessageKind, Cow<'a, [u8]>),
     /// To be answered with a pong of the same payload.
-    Ping(Vec<u8>),
+    Ping(&'a [u8]),
     /// A sign of life.
     Pong,
     /// The other end is going.
@@ -67,7 +69,8 @@ const fn broken(what: &'static str) -> WsError {
     WsError { code: CloseCode::Protocol, what }
 }
 
-const TOO_LARGE: WsError = WsError { code: CloseCode::TooLarge, what: "a message is longer than 64 KiB" };
+pub(super) const TOO_LARGE: WsError =
+    WsError { code: CloseCode::TooLarge, what: "a message is longer than 64 KiB" };
 
 /// The value of `Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key`.
 pub fn accept_key(key: &str) -> String {
@@ -77,16 +80,20 @@ pub fn accept_key(key: &str) -> String {
     STANDARD.encode(hasher.finalize())
 }
 
-/// Frames coming in from one client. Empty and without memory between messages.
+/// Frames coming in from one client, read where they lie: it owns memory only while a message comes in fragments.
 #[derive(Debug, Default)]
-pub struct Inbox {
-    bytes: Vec<u8>,
-    /// Where in them the next frame begins.
-    at: usize,
+pub struct Reader {
     /// The message whose fragments are coming in.
-    message: Option<(MessageKind, Vec<u8>)>,
+    message: Option<Box<Partial>>,
 }
 
+#[derive(Debug)]
+struct Partial {
+    kind: MessageKind,
+    bytes: Vec<u8>,
+}
+
+/// A frame's header, and where its payload lies.
 struct Header {
     finished: bool,
     opcode: u8,
@@ -95,62 +102,42 @@ struct Header {
     end: usize,
 }
 
-impl Inbox {
-    /// Takes bytes off the socket.
-    pub fn push(&mut self, bytes: &[u8]) {
-        // What was taken goes before more comes, and not frame by frame: many may come at once.
-        self.bytes.drain(..self.at);
-        self.at = 0;
-        self.bytes.extend_from_slice(bytes);
+impl Reader {
+    /// The next thing that is whole at the front of `bytes`, and how many of them it took. Fragments of a message
+    /// that is not whole yet are taken with nothing to show for it; call again until nothing is taken.
+    ///
+    /// # Errors
+    /// The other end broke the rules.
+    pub fn next<'a>(
+        &mut self,
+        bytes: &'a mut [u8],
+        limit_bytes: usize,
+    ) -> Result<(usize, Option<Incoming<'a>>), WsError> {
+        let header = match self.header(bytes, limit_bytes)? {
+            Some(header) if header.end <= bytes.len() => header,
+            _ => return Ok((0, None)),
+        };
+        let payload = &mut bytes[header.start..header.end];
+        unmask(payload, header.mask);
+        Ok((header.end, self.frame(&header, payload, limit_bytes)?))
     }
 
-    /// The next thing that is complete; call until there is none.
-    pub fn next(&mut self, limit_bytes: usize) -> Result<Option<Incoming>, WsError> {
-        loop {
-            let Some(header) = self.header(limit_bytes)? else { return Ok(None) };
-            let rest = &self.bytes[self.at..];
-            if rest.len() < header.end {
-                return Ok(None);
-            }
-            let mut payload = rest[header.start..header.end].to_vec();
-            for (index, byte) in payload.iter_mut().enumerate() {
-                *byte ^= header.mask[index % 4];
-            }
-            self.pass(header.end);
-            if let Some(incoming) = self.frame(&header, payload, limit_bytes)? {
-                return Ok(Some(incoming));
-            }
-        }
-    }
-
-    /// Passes over the next message if it is a send, whole and in one binary frame. Its request id.
-    pub fn skip_send(&mut self, limit_bytes: usize) -> Option<u64> {
-        let header = self.header(limit_bytes).ok()??;
-        let rest = &self.bytes[self.at..];
-        if header.opcode != 2 || !header.finished || self.message.is_some() || rest.len() < header.end {
+    /// Passes over the next message if it is a send, whole and in one binary frame. Its request id, and how many
+    /// bytes it took.
+    pub fn skip_send(&self, bytes: &[u8], limit_bytes: usize) -> Option<(usize, u64)> {
+        let header = self.header(bytes, limit_bytes).ok()??;
+        if header.opcode != 2 || !header.finished || self.message.is_some() || bytes.len() < header.end {
             return None;
         }
         let mut head = [0; PEEKED_BYTES];
         let count = PEEKED_BYTES.min(header.end - header.start);
-        for (index, byte) in rest[header.start..][..count].iter().enumerate() {
-            head[index] = byte ^ header.mask[index % 4];
-        }
-        let id = peek_send(&head[..count])?;
-        self.pass(header.end);
-        Some(id)
+        head[..count].copy_from_slice(&bytes[header.start..][..count]);
+        unmask(&mut head[..count], header.mask);
+        Some((header.end, peek_send(&head[..count])?))
     }
 
-    /// So many bytes are taken.
-    fn pass(&mut self, count: usize) {
-        self.at += count;
-        if self.at == self.bytes.len() {
-            (self.bytes, self.at) = (Vec::new(), 0);
-        }
-    }
-
-    fn header(&self, limit_bytes: usize) -> Result<Option<Header>, WsError> {
-        let bytes = &self.bytes[self.at..];
-        let [first, second, ..] = bytes[..] else { return Ok(None) };
+    fn header(&self, bytes: &[u8], limit_bytes: usize) -> Result<Option<Header>, WsError> {
+        let [first, second, ..] = *bytes else { return Ok(None) };
         if first & 0x70 != 0 {
             return Err(broken("a reserved bit is set, and no extension was agreed on"));
         }
@@ -172,7 +159,7 @@ impl Inbox {
         if opcode >= 8 && (length > CONTROL_BYTES as u64 || first & 0x80 == 0) {
             return Err(broken("a control frame is short and whole"));
         }
-        let so_far = self.message.as_ref().map_or(0, |(_, message)| message.len());
+        let so_far = self.message.as_ref().map_or(0, |message| message.bytes.len());
         if length > limit_bytes as u64 || so_far + length as usize > limit_bytes {
             return Err(TOO_LARGE);
         }
@@ -181,34 +168,63 @@ impl Inbox {
         Ok(Some(Header { finished: first & 0x80 != 0, opcode, mask, start, end: start + length as usize }))
     }
 
-    fn frame(
+    fn frame<'a>(
         &mut self,
         header: &Header,
-        payload: Vec<u8>,
+        payload: &'a [u8],
         limit_bytes: usize,
-    ) -> Result<Option<Incoming>, WsError> {
-        match (header.opcode, &mut self.message) {
-            (0, Some((_, message))) => {
-                assert!(message.len() + payload.len() <= limit_bytes, "checked with the header");
-                message.extend_from_slice(&payload);
+    ) -> Result<Option<Incoming<'a>>, WsError> {
+        let kind = match (header.opcode, &mut self.message) {
+            (0, Some(message)) => {
+                assert!(message.bytes.len() + payload.len() <= limit_bytes, "checked with the header");
+                message.bytes.extend_from_slice(payload);
+                return if header.finished { self.gathered().map(Some) } else { Ok(None) };
             }
             (0, None) => return Err(broken("a continuation of nothing")),
             (1 | 2, Some(_)) => return Err(broken("a new message within an unfinished one")),
-            (1, None) => self.message = Some((MessageKind::Text, payload)),
-            (2, None) => self.message = Some((MessageKind::Binary, payload)),
+            (1, None) => MessageKind::Text,
+            (2, None) => MessageKind::Binary,
             (8, _) => return Ok(Some(Incoming::Close)),
             (9, _) => return Ok(Some(Incoming::Ping(payload))),
             (10, _) => return Ok(Some(Incoming::Pong)),
             _ => return Err(broken("an unknown opcode")),
-        }
+        };
         if !header.finished {
+            self.message = Some(Box::new(Partial { kind, bytes: payload.to_vec() }));
             return Ok(None);
         }
-        let (kind, message) = self.message.take().expect("a message was begun");
-        if kind == MessageKind::Text && std::str::from_utf8(&message).is_err() {
-            return Err(WsError { code: CloseCode::NotUtf8, what: "a text message is not UTF-8" });
-        }
-        Ok(Some(Incoming::Message(kind, message)))
+        readable(kind, payload)?;
+        Ok(Some(Incoming::Message(kind, Cow::Borrowed(payload))))
+    }
+
+    /// The message whose last fragment has come.
+    fn gathered<'a>(&mut self) -> Result<Incoming<'a>, WsError> {
+        let Partial { kind, bytes } = *self.message.take().expect("a message was begun");
+        readable(kind, &bytes)?;
+        Ok(Incoming::Message(kind, Cow::Owned(bytes)))
+    }
+}
+
+fn readable(kind: MessageKind, message: &[u8]) -> Result<(), WsError> {
+    if kind == MessageKind::Text && std::str::from_utf8(message).is_err() {
+        return Err(WsError { code: CloseCode::NotUtf8, what: "a text message is not UTF-8" });
+    }
+    Ok(())
+}
+
+/// Takes a mask off, eight bytes at a time.
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+    if mask == [0; 4] {
+        return;
+    }
+    let wide = u64::from(u32::from_ne_bytes(mask));
+    let wide = wide | wide << 32;
+    let (words, rest) = payload.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.into_iter().cycle()) {
+        *byte ^= mask;
     }
 }
 
@@ -307,31 +323,52 @@ mod tests {
         assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
-    #[test]
-    fn a_message_arrives_byte_by_byte_and_leaves_no_memory() {
-        let mut inbox = Inbox::default();
-        let text = "你好".as_bytes();
-        let bytes = masked(0x81, text);
-        for byte in &bytes[..bytes.len() - 1] {
-            inbox.push(&[*byte]);
-            assert_eq!(inbox.next(LIMIT), Ok(None));
+    /// Everything that is whole at the front of `bytes`, which it is taken off, until a rule is broken.
+    fn read(reader: &mut Reader, bytes: &mut Vec<u8>) -> Result<Vec<Incoming<'static>>, CloseCode> {
+        let mut read = Vec::new();
+        loop {
+            let (taken, incoming) = reader.next(bytes, LIMIT).map_err(|error| error.code)?;
+            read.extend(incoming.map(|incoming| match incoming {
+                Incoming::Message(kind, message) => Incoming::Message(kind, Cow::Owned(message.into_owned())),
+                Incoming::Ping(payload) => Incoming::Ping(payload.to_vec().leak()),
+                Incoming::Pong => Incoming::Pong,
+                Incoming::Close => Incoming::Close,
+            }));
+            if taken == 0 {
+                return Ok(read);
+            }
+            bytes.drain(..taken);
         }
-        inbox.push(&bytes[bytes.len() - 1..]);
-        assert_eq!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Text, text.to_vec()))));
-        assert_eq!(inbox.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn a_message_arrives_byte_by_byte() {
+        let mut reader = Reader::default();
+        let text = "你好".as_bytes();
+        let mut bytes = masked(0x81, text);
+        let last = bytes.pop().expect("there are bytes");
+        for end in 0..=bytes.len() {
+            let mut so_far = bytes[..end].to_vec();
+            assert_eq!(reader.next(&mut so_far, LIMIT), Ok((0, None)));
+            assert_eq!(so_far, bytes[..end], "what is not taken is not touched");
+        }
+        bytes.push(last);
+        assert_eq!(
+            reader.next(&mut bytes, LIMIT),
+            Ok((12, Some(Incoming::Message(MessageKind::Text, Cow::Borrowed(text)))))
+        );
     }
 
     #[test]
     fn fragments_join_and_control_frames_come_between() {
-        let mut inbox = Inbox::default();
-        inbox.push(&masked(0x02, b"ab"));
-        inbox.push(&masked(0x89, b"p"));
-        inbox.push(&masked(0x80, b"cd"));
-        inbox.push(&masked(0x82, &[7; 300]));
-        assert_eq!(inbox.next(LIMIT), Ok(Some(Incoming::Ping(b"p".to_vec()))));
-        assert_eq!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Binary, b"abcd".to_vec()))));
-        assert_eq!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Binary, vec![7; 300]))));
-        assert_eq!(inbox.next(LIMIT), Ok(None));
+        let (mut reader, mut bytes) = (Reader::default(), Vec::new());
+        for (first, payload) in [(0x02, &b"ab"[..]), (0x89, b"p"), (0x80, b"cd"), (0x82, &[7; 300])] {
+            bytes.extend(masked(first, payload));
+        }
+        let message = |payload: &[u8]| Incoming::Message(MessageKind::Binary, Cow::Owned(payload.to_vec()));
+        let all = vec![Incoming::Ping(b"p"), message(b"abcd"), message(&[7; 300])];
+        assert_eq!(read(&mut reader, &mut bytes), Ok(all));
+        assert!(bytes.is_empty() && reader.message.is_none(), "no memory is kept");
     }
 
     #[test]
@@ -341,28 +378,22 @@ mod tests {
             let frame = v1::ClientFrame { id, request: Some(request) };
             masked(0x82, &anser_proto::encode_client(&frame, anser_proto::Encoding::Binary))
         };
-        let mut inbox = Inbox::default();
+        let mut reader = Reader::default();
         let send =
             Request::Send(v1::Send { message: Some(v1::Message::text("hello")), ..v1::Send::default() });
-        inbox.push(&frame(7, send.clone()));
-        inbox.push(&frame(8, send.clone()));
-        inbox.push(&frame(9, Request::Ping(v1::Ping {})));
-        let last = frame(10, send);
-        inbox.push(&last[..last.len() - 1]);
-        assert_eq!([(); 3].map(|()| inbox.skip_send(LIMIT)), [Some(7), Some(8), None]);
-        assert!(matches!(inbox.next(LIMIT), Ok(Some(Incoming::Message(MessageKind::Binary, _)))));
-        assert_eq!(inbox.skip_send(LIMIT), None, "it is not whole");
-        inbox.push(&last[last.len() - 1..]);
-        assert_eq!((inbox.skip_send(LIMIT), inbox.next(LIMIT)), (Some(10), Ok(None)));
-        assert_eq!(inbox.bytes.capacity(), 0);
+        let bytes = frame(7, send);
+        assert_eq!(reader.skip_send(&bytes, LIMIT), Some((bytes.len(), 7)));
+        assert_eq!(reader.skip_send(&bytes[..bytes.len() - 1], LIMIT), None, "it is not whole");
+        assert_eq!(reader.skip_send(&frame(9, Request::Ping(v1::Ping {})), LIMIT), None);
+        assert_eq!(reader.next(&mut masked(0x02, b"ab"), LIMIT), Ok((8, None)));
+        assert_eq!(reader.skip_send(&bytes, LIMIT), None, "another message has begun");
     }
 
     #[test]
     fn broken_rules_are_named() {
         let code = |bytes: &[u8]| {
-            let mut inbox = Inbox::default();
-            inbox.push(bytes);
-            inbox.next(LIMIT).map_err(|error| error.code)
+            let mut bytes = bytes.to_vec();
+            read(&mut Reader::default(), &mut bytes)
         };
         assert_eq!(code(&[0x81, 0x01, b'a']), Err(CloseCode::Protocol), "unmasked");
         assert_eq!(code(&masked(0xc1, b"a")), Err(CloseCode::Protocol), "reserved bit");
@@ -375,9 +406,13 @@ mod tests {
             Err(CloseCode::TooLarge),
             "before its bytes come"
         );
-        let mut inbox = Inbox::default();
-        inbox.push(&masked(0x02, &[0; 40_000]));
-        inbox.push(&masked(0x80, &[0; 40_000]));
-        assert_eq!(inbox.next(LIMIT).map_err(|error| error.code), Err(CloseCode::TooLarge), "in fragments");
+        let (mut reader, mut bytes) = (Reader::default(), masked(0x02, &[0; 40_000]));
+        bytes.extend(masked(0x80, &[0; 40_000]));
+        assert_eq!(reader.next(&mut bytes, LIMIT), Ok((40_008, None)));
+        assert_eq!(
+            read(&mut reader, &mut bytes[40_008..].to_vec()),
+            Err(CloseCode::TooLarge),
+            "in fragments"
+        );
     }
 }

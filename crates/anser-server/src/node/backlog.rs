@@ -30,9 +30,10 @@ impl Backlog {
         self.waiting.fetch_sub(weight, Ordering::Relaxed);
     }
 
-    /// How long what comes at `now_ms` would wait, in milliseconds.
-    pub fn delay_ms(&self, now_ms: u64) -> u64 {
-        let waits_ms = delay_ms(self.waiting.load(Ordering::Relaxed), self.each_ns.load(Ordering::Relaxed));
+    /// How long what comes at `now_ms` would wait, in milliseconds, with so much before it that is about to come.
+    pub fn delay_ms(&self, before: u64, now_ms: u64) -> u64 {
+        let waiting = self.waiting.load(Ordering::Relaxed) + before;
+        let waits_ms = delay_ms(waiting, self.each_ns.load(Ordering::Relaxed));
         let stalled_ms = match self.under_way_since_ms.load(Ordering::Relaxed) {
             0 => 0,
             since_ms => now_ms.saturating_sub(since_ms).saturating_sub(APPEND_USUAL_MS),
@@ -80,11 +81,12 @@ mod tests {
         let backlog = Arc::new(Backlog::default());
         let mut meter = Meter::new(backlog.clone());
         backlog.more(1_000);
-        assert_eq!(backlog.delay_ms(60), 0, "nobody knows yet what one takes");
+        assert_eq!(backlog.delay_ms(0, 60), 0, "nobody knows yet what one takes");
         meter.done(500, 10, 60);
-        assert_eq!(backlog.delay_ms(60), 50);
+        assert_eq!(backlog.delay_ms(0, 60), 50);
+        assert_eq!(backlog.delay_ms(100, 60), 60, "what is on its way waits too");
         meter.done(500, 10, 110);
-        assert_eq!(backlog.delay_ms(110), 0);
+        assert_eq!(backlog.delay_ms(0, 110), 0);
     }
 
     #[test]
@@ -92,9 +94,9 @@ mod tests {
         let backlog = Arc::new(Backlog::default());
         let meter = Meter::new(backlog.clone());
         meter.under_way_since(Some(1_000));
-        assert_eq!(backlog.delay_ms(1_000 + APPEND_USUAL_MS), 0, "a slow disk is no queue");
-        assert_eq!(backlog.delay_ms(3_000), 2_000 - APPEND_USUAL_MS);
+        assert_eq!(backlog.delay_ms(0, 1_000 + APPEND_USUAL_MS), 0, "a slow disk is no queue");
+        assert_eq!(backlog.delay_ms(0, 3_000), 2_000 - APPEND_USUAL_MS);
         meter.under_way_since(None);
-        assert_eq!(backlog.delay_ms(3_000), 0);
+        assert_eq!(backlog.delay_ms(0, 3_000), 0);
     }
 }

@@ -2,11 +2,12 @@
 //! durable to the edges. The engines decide; nothing here does.
 //!
 //! - [`backlog`]: how long its queues delay what comes
-//! - [`worker`]: one task that owns some of the slots
+//! - [`worker`]: one task that owns some of the slots; [`mailbox`]: where it is given what it is to do
 //! - [`tally`]: what becomes of its commands, for the metrics
 //! - [`stores`]: flushes of several slots in one transaction, trimming of the log
 
 mod backlog;
+mod mailbox;
 mod stores;
 mod tally;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use anser_core::engine::{Answer, Event, Query, ReplyTo, Typing, Void};
 use anser_core::fanout::{EdgeId, Routing};
+use anser_core::ports::PortFuture;
 use anser_core::ports::clock::Clock;
 use anser_core::ports::history::History;
 use anser_core::ports::index::Index;
@@ -27,11 +29,13 @@ use anser_core::ports::random::Random;
 use anser_core::presence::Presence;
 use anser_edge::Asked;
 use anser_model::{AccountId, Command, ConversationId, Refusal, Slot, SlotKey, Timeline};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 pub use self::backlog::{Backlog, Meter};
-use self::worker::{Mailbox, ToWorker, Worker};
+use self::mailbox::Mailbox;
+pub use self::mailbox::ToWorker;
+use self::worker::Worker;
 use crate::metrics::Metrics;
 
 /// Inputs that may wait for one worker; beyond it senders wait, and new commands are refused.
@@ -124,19 +128,19 @@ impl ToEdge {
     }
 }
 
-/// Where what is for an edge is put.
-#[derive(Clone)]
-struct EdgeQueue {
-    sender: mpsc::Sender<Batch>,
-    backlog: Arc<Backlog>,
+/// Where an edge takes what is for it.
+pub trait EdgeSink: Send + Sync {
+    /// Takes a batch; gives it back where [`EDGE_QUEUE_BATCHES`] wait already.
+    fn offer(&self, batch: Batch) -> Result<(), Batch>;
+
+    /// Resolves once there is room.
+    fn room(self: Arc<Self>) -> PortFuture<()>;
 }
 
-/// Where an edge takes what is for it from.
-pub struct EdgeInbox {
-    /// In order.
-    pub batches: mpsc::Receiver<Batch>,
-    /// To be told what was done.
-    pub meter: Meter,
+#[derive(Clone)]
+struct EdgeQueue {
+    sink: Arc<dyn EdgeSink>,
+    backlog: Arc<Backlog>,
 }
 
 /// The edges that this node serves, and who is on them.
@@ -162,7 +166,7 @@ impl Edges {
     /// How long what comes now would wait for the busiest edge, in milliseconds.
     fn delay_ms(&self, now_ms: u64) -> u64 {
         let queues = self.queues.read().expect("nothing panics while it holds the queues");
-        queues.values().map(|queue| queue.backlog.delay_ms(now_ms)).max().unwrap_or(0)
+        queues.values().map(|queue| queue.backlog.delay_ms(0, now_ms)).max().unwrap_or(0)
     }
 }
 
@@ -236,7 +240,7 @@ impl Node {
         let callers = Arc::new(Callers::default());
         let (halt, halted) = watch::channel(None);
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) =
-            (0..config.workers).map(|_| worker::mailbox(MAILBOX_INPUTS)).unzip();
+            (0..config.workers).map(|_| mailbox::mailbox(MAILBOX_INPUTS)).unzip();
         let mut opened = Vec::new();
         for (number, inbox) in inboxes.into_iter().enumerate() {
             let (open, is_open) = oneshot::channel();
@@ -276,18 +280,26 @@ impl Node {
         self.shared.config.slot_key.slot(cid)
     }
 
-    /// Where this node's edges take what is theirs from.
-    pub fn add_edge(&self, edge: EdgeId) -> EdgeInbox {
-        let (sender, batches) = mpsc::channel(EDGE_QUEUE_BATCHES);
+    /// From now on what is for an edge is given to this. It tells the meter what was done.
+    pub fn add_edge(&self, edge: EdgeId, sink: Arc<dyn EdgeSink>) -> Meter {
         let backlog = Arc::new(Backlog::default());
         let meter = Meter::new(backlog.clone());
-        self.shared
-            .edges
-            .queues
-            .write()
-            .expect("nothing panics while it holds the queues")
-            .insert(edge, EdgeQueue { sender, backlog });
-        EdgeInbox { batches, meter }
+        let mut queues = self.shared.edges.queues.write().expect("nothing panics while it holds the queues");
+        queues.insert(edge, EdgeQueue { sink, backlog });
+        meter
+    }
+
+    /// How many workers share the slots.
+    pub fn workers(&self) -> usize {
+        self.shared.config.workers
+    }
+
+    /// Gives a worker all of these, which are for its slots; what it does not take is left.
+    ///
+    /// # Errors
+    /// `Overloaded` where the mailbox is full: nothing happened to those that are left.
+    pub fn give_all(&self, worker: usize, given: &mut Vec<ToWorker>, now_ms: u64) -> Result<(), Refusal> {
+        self.shared.mailboxes[worker].give_all(given, now_ms)
     }
 
     /// An edge holds sessions of the account from now on: what is decided later reaches it.
@@ -347,18 +359,20 @@ impl Node {
     }
 
     fn give(&self, slot: Slot, what: ToWorker) -> Result<(), Refusal> {
-        let mailbox = &self.shared.mailboxes[slot.index() % self.shared.mailboxes.len()];
-        mailbox.give(what, self.shared.clock.monotonic_ms()).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Refusal::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Refusal::Unavailable,
-        })
+        let worker = slot.index() % self.shared.mailboxes.len();
+        self.give_all(worker, &mut vec![what], self.shared.clock.monotonic_ms())
     }
 
     /// How long what comes now would wait for a worker, in milliseconds: for the one with most to do, since they
-    /// share the processors.
-    pub fn queueing_delay_ms(&self) -> u64 {
+    /// share the processors. With so much before it that is about to be given.
+    pub fn queueing_delay_ms(&self, before: u64) -> u64 {
         let now_ms = self.shared.clock.monotonic_ms();
-        self.shared.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms(now_ms)).max().unwrap_or(0)
+        self.shared
+            .mailboxes
+            .iter()
+            .map(|mailbox| mailbox.backlog.delay_ms(before, now_ms))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Gives a command and waits for what it came to.
@@ -391,8 +405,7 @@ impl Node {
     /// Folds everything into the stores and ends the workers. Nothing is accepted any more.
     pub async fn close(&self) {
         for mailbox in &self.shared.mailboxes {
-            // A worker that has ended already is closed.
-            _ = mailbox.close().await;
+            mailbox.close();
         }
         for mailbox in &self.shared.mailboxes {
             mailbox.closed().await;

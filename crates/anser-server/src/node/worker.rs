@@ -1,120 +1,35 @@
 //! One task that owns some of the slots: feeds their engines and performs the effects.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use anser_core::engine::{
-    Answer, Effect, EngineConfig, Fetch, Fetched, Input, Now, Query, Released, ReplyTo, SlotEngine, Start,
-    Void,
+    Answer, Effect, EngineConfig, Fetch, Fetched, Input, Now, Released, ReplyTo, SlotEngine, Start, Void,
 };
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::log::SlotHead;
 use anser_edge::Asked;
 use anser_edge::admission::Class;
-use anser_model::{Command, N, Refusal, Reign, Slot};
+use anser_model::{N, Refusal, Reign, Slot};
 use futures_util::StreamExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
+use super::mailbox::{Inbox, Mailbox, ToWorker};
 use super::stores::{Flusher, Trimmer};
 use super::tally::Tally;
-use super::{
-    Backlog, Batch, CONVERSATIONS_PER_SLOT, Callers, EdgeQueue, Edges, Meter, NodeConfig, NodePorts, ToEdge,
-};
+use super::{Batch, CONVERSATIONS_PER_SLOT, Callers, EdgeQueue, Edges, NodeConfig, NodePorts, ToEdge};
 use crate::metrics::Standing;
 
-/// Inputs that are fed before effects are performed.
-const INPUTS_PER_TURN: usize = 1_024;
 const US_PER_MS: u64 = 1_000;
 /// How often engines are told that time goes on.
 const TICK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long closing waits for the last flush.
 const CLOSE_TICKS_MAX: u32 = 150;
-
-/// What comes to a worker from outside.
-#[derive(Debug)]
-pub(super) enum ToWorker {
-    Command { slot: Slot, reply: ReplyTo, command: Command, given_at_us: u64 },
-    Query { slot: Slot, reply: ReplyTo, query: Query },
-    Replied { slot: Slot, input: Input },
-    Close,
-}
-
-/// What was put into a mailbox, and when.
-#[derive(Debug)]
-pub(super) struct Given {
-    at_ms: u64,
-    what: ToWorker,
-}
-
-/// Where a worker is given what it is to do.
-#[derive(Clone)]
-pub(super) struct Mailbox {
-    sender: mpsc::Sender<Given>,
-    pub(super) backlog: Arc<Backlog>,
-}
-
-/// A worker's end of its mailbox.
-pub(super) struct Inbox {
-    given: mpsc::Receiver<Given>,
-    meter: Meter,
-    /// How much of what was taken is not done, and since when the first of it waited.
-    taken: u64,
-    since_ms: u64,
-}
-
-/// A mailbox for so many inputs.
-pub(super) fn mailbox(inputs: usize) -> (Mailbox, Inbox) {
-    let (sender, given) = mpsc::channel(inputs);
-    let backlog = Arc::new(Backlog::default());
-    let meter = Meter::new(backlog.clone());
-    (Mailbox { sender, backlog }, Inbox { given, meter, taken: 0, since_ms: 0 })
-}
-
-impl Mailbox {
-    /// Gives the worker something, unless too much waits already.
-    #[expect(clippy::result_large_err, reason = "what could not be sent comes back, and is dropped at once")]
-    pub(super) fn give(&self, what: ToWorker, at_ms: u64) -> Result<(), mpsc::error::TrySendError<Given>> {
-        // Before it can be taken, or it could be counted as done before it is counted.
-        self.backlog.more(1);
-        let given = self.sender.try_send(Given { at_ms, what });
-        if given.is_err() {
-            self.backlog.less(1);
-        }
-        given
-    }
-
-    /// Has the worker end when all is done.
-    pub(super) async fn close(&self) {
-        self.backlog.more(1);
-        // A worker that has ended already is closed.
-        _ = self.sender.send(Given { at_ms: 0, what: ToWorker::Close }).await;
-    }
-
-    /// Resolves when the worker has ended.
-    pub(super) async fn closed(&self) {
-        self.sender.closed().await;
-    }
-}
-
-impl Inbox {
-    fn took(&mut self, given: Given) -> ToWorker {
-        if self.taken == 0 {
-            self.since_ms = given.at_ms;
-        }
-        self.taken += 1;
-        given.what
-    }
-
-    /// What was taken is done.
-    fn done(&mut self, now_ms: u64) {
-        if self.taken > 0 {
-            self.meter.done(std::mem::take(&mut self.taken), self.since_ms, now_ms);
-        }
-    }
-}
 
 /// Whom a worker talks to.
 pub(super) struct Links {
@@ -201,7 +116,7 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let mut tick = tokio::time::interval(TICK_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut arrived = Vec::with_capacity(INPUTS_PER_TURN);
+        let mut arrived = Vec::new();
         loop {
             self.turn().await;
             if self.is_done() {
@@ -218,34 +133,24 @@ impl Worker {
                 done = self.flusher.next(), if self.flusher.is_busy() => self.pending.extend(done),
                 () = self.trimmer.next(), if self.trimmer.is_busy() => {}
                 _ = tick.tick() => self.tick(),
-                count = self.inbox.given.recv_many(&mut arrived, INPUTS_PER_TURN) => {
-                    if count == 0 {
-                        return;
-                    }
-                    self.take(&mut arrived);
-                }
+                () = poll_fn(|context| self.inbox.poll_take(context, &mut arrived)) => {}
             }
-            self.drain(&mut arrived);
+            // What else is there already shares a record and a sync.
+            if arrived.is_empty() {
+                let mut at_once = Context::from_waker(Waker::noop());
+                _ = self.inbox.poll_take(&mut at_once, &mut arrived);
+            }
+            self.take(&mut arrived);
         }
     }
 
-    /// Takes what else is there already, so that it shares a record and a sync.
-    fn drain(&mut self, arrived: &mut Vec<Given>) {
-        while arrived.len() < INPUTS_PER_TURN
-            && let Ok(input) = self.inbox.given.try_recv()
-        {
-            arrived.push(input);
-        }
-        self.take(arrived);
-    }
-
-    fn take(&mut self, arrived: &mut Vec<Given>) {
+    fn take(&mut self, arrived: &mut Vec<ToWorker>) {
         if arrived.is_empty() {
             return;
         }
         let now_us = self.ports.clock.monotonic_us();
         for given in arrived.drain(..) {
-            self.pending.push(match self.inbox.took(given) {
+            self.pending.push(match given {
                 ToWorker::Command { slot, reply, command, given_at_us } => {
                     self.ports.metrics.queueing.observe_us(now_us.saturating_sub(given_at_us));
                     self.tally.begin(reply, &command.intent, given_at_us);
@@ -313,7 +218,7 @@ impl Worker {
     /// Has edges look again at whom they watch, if there is time: nobody misses it, and it gathers.
     fn tell_presence(&mut self) {
         let now_ms = self.ports.clock.monotonic_ms();
-        let waits_ms = self.links.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms(now_ms)).max();
+        let waits_ms = self.links.mailboxes.iter().map(|mailbox| mailbox.backlog.delay_ms(0, now_ms)).max();
         let delay_ms = waits_ms.unwrap_or(0) + self.links.edges.delay_ms(now_ms);
         if delay_ms > Class::Ephemeral.bearable_ms() {
             return;
@@ -437,10 +342,9 @@ impl Worker {
         slot.index() % self.config.workers == self.number
     }
 
-    #[expect(clippy::result_large_err, reason = "what could not be sent comes back, and is dropped at once")]
-    fn send(&self, slot: Slot, what: ToWorker) -> Result<(), mpsc::error::TrySendError<Given>> {
+    fn send(&self, slot: Slot, what: ToWorker) -> Result<(), Refusal> {
         let now_ms = self.ports.clock.monotonic_ms();
-        self.links.mailboxes[slot.index() % self.config.workers].give(what, now_ms)
+        self.links.mailboxes[slot.index() % self.config.workers].give_all(&mut vec![what], now_ms)
     }
 
     fn release(&mut self, released: Released) {
@@ -515,12 +419,15 @@ impl Worker {
                     self.links.edges.queues.read().expect("nothing panics while it holds the queues");
                 queues.get(&edge).cloned()
             };
-            if let Some(EdgeQueue { sender, backlog }) = queue {
+            if let Some(EdgeQueue { sink, backlog }) = queue {
                 let weight = batch.iter().map(ToEdge::weight).sum();
                 let handed_at_ms = self.ports.clock.monotonic_ms();
                 backlog.more(weight);
-                // An edge that is gone has no sessions left to tell.
-                _ = sender.send(Batch { handed_at_ms, weight, items: batch }).await;
+                let mut left = sink.offer(Batch { handed_at_ms, weight, items: batch });
+                while let Err(batch) = left {
+                    sink.clone().room().await;
+                    left = sink.offer(batch);
+                }
             }
         }
     }

@@ -30,7 +30,7 @@ use tower::ServiceExt as _;
 
 use crate::accounts::{AccountService, network};
 use crate::edge::ws::accept_key;
-use crate::edge::{CameBy, Edge};
+use crate::edge::{CameBy, Edge, Protocol, Stream};
 use crate::http::origin::may_connect;
 use crate::http::{ClientAddress, HttpState};
 use crate::metrics::Metrics;
@@ -137,10 +137,10 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
     tracker.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => edge.adopt(parts.io.into_inner().into(), came, parts.read_buf),
+            Ok(parts) => adopt(&edge, parts.io.into_inner(), came, &parts.read_buf),
             Err(upgraded) => {
                 if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-                    edge.adopt(parts.io.into_inner().into(), came, parts.read_buf);
+                    adopt(&edge, parts.io.into_inner(), came, &parts.read_buf);
                 }
             }
         }
@@ -151,6 +151,13 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     response
+}
+
+fn adopt(edge: &Edge, stream: impl TryInto<Stream, Error = std::io::Error>, came: CameBy, read: &[u8]) {
+    match stream.try_into() {
+        Ok(stream) => edge.adopt(stream, Protocol::WebSocket, came, read.to_vec()),
+        Err(error) => tracing::warn!(%error, "a socket could not be handed to the edge"),
+    }
 }
 
 fn handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static str)> {

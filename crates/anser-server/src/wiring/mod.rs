@@ -88,6 +88,8 @@ pub struct ServeConfig {
     pub connections_max: usize,
     /// How much may be asked over connections.
     pub edge_rates: EdgeRates,
+    /// Threads that share the connections.
+    pub edge_shards: usize,
 }
 
 impl ServeConfig {
@@ -108,6 +110,7 @@ impl ServeConfig {
             backoff_cap_ms: BACKOFF_CAP_MS,
             connections_max: CONNECTIONS_MAX,
             edge_rates: EdgeRates::default(),
+            edge_shards: 1,
         }
     }
 }
@@ -189,6 +192,7 @@ impl Server {
                 backoff_cap_ms: config.backoff_cap_ms,
                 connections_max: config.connections_max,
                 rates: config.edge_rates,
+                shards: config.edge_shards,
             },
             EdgeParts {
                 node: node.clone(),
@@ -198,7 +202,7 @@ impl Server {
                 tracker: tracker.clone(),
                 metrics: metrics.clone(),
             },
-        );
+        )?;
         let stopping = CancellationToken::new();
         tracker.spawn(forget_keys(history, clock.clone(), stopping.clone()));
         tracker.spawn(deliver_outbox(accounts.clone(), stopping.clone()));

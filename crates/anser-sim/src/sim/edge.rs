@@ -11,8 +11,8 @@ use anser_core::engine::{Answer, Event, Input as CoreInput, ReplyTo, Typing, Voi
 use anser_core::fanout::EdgeId;
 use anser_edge::quota::Rate;
 use anser_edge::{
-    Asked, Effect, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Verified, deliver, pass_on,
-    resync, tell_watching,
+    Asked, Effect, Form, Framing, Grant, Input, Question, Session, Shell, Table, Terms, Transport, Verified,
+    deliver, pass_on, resync, tell_watching,
 };
 use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMillis};
 use anser_proto::{Encoding, ErrorCode, v1};
@@ -94,11 +94,11 @@ struct SimShell {
 }
 
 impl Framing for SimShell {
-    fn frame(&self, frame: &v1::ServerFrame, encoding: Encoding) -> Bytes {
-        anser_proto::encode_server(frame, encoding)
+    fn frame(&self, frame: &v1::ServerFrame, form: Form) -> Bytes {
+        anser_proto::encode_server(frame, form.encoding)
     }
 
-    fn close(&self) -> Option<Bytes> {
+    fn close(&self, _: Transport) -> Option<Bytes> {
         None
     }
 }

@@ -115,6 +115,7 @@ fn serve_config(sources: &Sources, configured: &Configured, trials: Trials) -> a
         accounts: trials.accounts(configured),
         edge_rates: trials.edge_rates(configured),
         workers: settings.workers.0 as usize,
+        edge_shards: settings.edge_threads.0 as usize,
         connections_max: settings.connections_max.0 as usize,
         heartbeat_interval_ms: settings.heartbeat_interval_ms.0,
         proxied_heartbeat_interval_ms: settings.proxied_heartbeat_interval_ms.0,

@@ -163,6 +163,8 @@ settings! {
             "45000", "ANSER_PROXIED_HEARTBEAT_INTERVAL_MS", "MILLISECONDS", Restart;
         /// Tasks that share the slots: one for each core that is to decide
         workers: Whole<1, 64> = "1", "ANSER_WORKERS", "COUNT", Restart;
+        /// Threads that share the connections: one for each core that is to do nothing but read and write them
+        edge_threads: Whole<1, 64> = "1", "ANSER_EDGE_THREADS", "COUNT", Restart;
     }
     "Log lines on standard error" {
         /// How much is logged: off, error, warn, info, debug or trace; and parts as info,anser_server::node=debug

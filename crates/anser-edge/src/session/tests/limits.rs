@@ -94,6 +94,7 @@ fn one_long_frame_may_be_sent_to_whoever_reads() {
     rig.session.push(Bytes::from(vec![0; 2 * QUEUE_BYTES_FATAL]), &rig.shell);
     assert!(!rig.session.is_closing());
     rig.session.written(2 * QUEUE_BYTES_FATAL);
+    rig.session.rest();
     assert_eq!(rig.session.outgoing().len(), 0);
     assert_eq!((rig.session.queue.bytes(), rig.session.queue.capacity()), (0, 0));
 }

@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 use super::Session;
 use crate::quota::Rate;
-use crate::{Asked, Effect, Framing, Grant, Input, Question, Shell, Table, Terms, Verified};
+use crate::{Asked, Effect, Form, Framing, Grant, Input, Question, Shell, Table, Terms, Transport, Verified};
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 const ME: AccountId = AccountId(7);
@@ -58,11 +58,11 @@ impl Default for Bare {
 }
 
 impl Framing for Bare {
-    fn frame(&self, frame: &v1::ServerFrame, encoding: Encoding) -> Bytes {
-        anser_proto::encode_server(frame, encoding)
+    fn frame(&self, frame: &v1::ServerFrame, form: Form) -> Bytes {
+        anser_proto::encode_server(frame, form.encoding)
     }
 
-    fn close(&self) -> Option<Bytes> {
+    fn close(&self, _: Transport) -> Option<Bytes> {
         None
     }
 }
@@ -152,7 +152,7 @@ impl Rig {
     fn offer_bytes(&mut self, slot: u8, n: u64, padding: usize) {
         let cid = Bytes::from(vec![0; padding]);
         let event = v1::Event { slot: slot.into(), n, cid, ..v1::Event::default() };
-        let bytes = self.shell.frame(&event.into(), self.session.encoding());
+        let bytes = self.shell.frame(&event.into(), self.session.form());
         self.session.offer_event(Slot(slot), N(n), &bytes, &self.shell);
     }
 
@@ -163,7 +163,7 @@ impl Rig {
 
     /// What the client gets now.
     fn sent(&mut self) -> Vec<Frame> {
-        let encoding = self.session.encoding();
+        let encoding = self.session.form().encoding;
         let decode = |bytes: Bytes| {
             let frame = anser_proto::decode_server(&bytes, encoding).expect("what was encoded here");
             frame.frame.expect("a frame holds something")

@@ -114,7 +114,7 @@ fn frames_that_are_none_and_frames_before_hello() {
     let told = |input| {
         let mut rig = Rig::new();
         assert!(rig.give(input).is_empty());
-        assert_eq!(rig.session.encoding(), Encoding::Json, "as it spoke first");
+        assert_eq!(rig.session.form().encoding, Encoding::Json, "as it spoke first");
         (rig.told(), rig.session.is_closing())
     };
     let said = |word: &str, closes| (vec![word.to_owned()], closes);
