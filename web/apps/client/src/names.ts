@@ -1,8 +1,9 @@
 // How people and conversations are called, and what is said about facts.
 import { v1 } from '@anser/client'
-import { listed, t } from './i18n'
+import { minute } from './clock'
+import { ago, listed, t } from './i18n'
 import { typingIn } from './session/ephemera'
-import { me, profiles } from './session/state'
+import { me, nowMs, presences, profiles } from './session/state'
 import type { ConversationView } from './session/patches'
 import { oneLine } from './chat/text'
 
@@ -68,6 +69,14 @@ export function previewOf({ head }: ConversationView): string {
 export const isGroup = (kind: number): boolean => kind !== ConversationKind.DIRECT && kind !== ConversationKind.SELF
 /** Admins and the owner. */
 export const mayManage = (role: number): boolean => role === Role.ADMIN || role === Role.OWNER
+
+/** Whether somebody is there, or when they were; nothing where that is not known. */
+export function presenceOf(account: string): string {
+  const { online, lastSeenAtMs = 0 } = presences.get(account) ?? {}
+  if (online) return t('online')
+  void minute.value
+  return lastSeenAtMs > 0 ? t('lastSeen', { when: ago(lastSeenAtMs, nowMs()) }) : ''
+}
 
 /** Names of typists shown at once. */
 const TYPISTS_NAMED = 3

@@ -229,5 +229,10 @@ test('pairs of text and ground keep AA contrast, in both themes', () => {
       const ratio = (a! + 0.05) / (b! + 0.05)
       expect(ratio, `${text} on ${ground}`).toBeGreaterThanOrEqual(4.5)
     }
+    // No text, but something to be seen: WCAG asks for three to one.
+    for (const ground of ['bg', 'surface', 'hover', 'selected']) {
+      const [a, b] = [luminance(token('online')), luminance(token(ground))].sort((x, y) => y - x)
+      expect((a! + 0.05) / (b! + 0.05), `online on ${ground}`).toBeGreaterThanOrEqual(3)
+    }
   }
 })
