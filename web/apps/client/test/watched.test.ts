@@ -20,10 +20,11 @@ describe('whom one may watch', () => {
     expect(watchable(view(ConversationKind.GROUP, Role.OWNER), '1', ['1'])).toEqual([])
   })
   test('how many are there is told with oneself, or not at all', () => {
-    const there = new Set(['2'])
-    expect(countOnline(members, '1', it => there.has(it))).toBe(2)
-    expect(countOnline(members, '1', () => false), 'that one is there oneself is no news').toBe(0)
-    expect(countOnline(Array.from({ length: WATCHED_PER_REQUEST + 2 }, (_, at) => String(at)), '1', () => true), 'of some it is not known').toBe(0)
+    const group = view(ConversationKind.GROUP, Role.MEMBER)
+    expect(countOnline(group, '1', members, it => it === '2')).toBe(2)
+    expect(countOnline(group, '1', members, () => false), 'that one is there oneself is no news').toBe(0)
+    expect(countOnline(group, '1', Array.from({ length: WATCHED_PER_REQUEST + 2 }, (_, at) => String(at)), () => true), 'of some it is not known').toBe(0)
+    expect(countOnline(view(ConversationKind.GROUP, Role.ROLE_UNSPECIFIED), '1', members, () => true), 'known by another conversation').toBe(0)
   })
 })
 

@@ -19,10 +19,10 @@ export function watchable({ cid, head }: Pick<ConversationView, 'cid' | 'head'>,
   return isTold && others.length > 0 ? [[cid, others]] : []
 }
 
-/** How many of a group are there, oneself included. 0: nobody else is, or it is not known of all. */
-export function countOnline(members: readonly AccountId[], own: AccountId, isThere: (account: AccountId) => boolean): number {
+/** How many of a group are there, oneself included. 0: nobody else is, or it is not known of all, or none of one's business. */
+export function countOnline(view: Pick<ConversationView, 'cid' | 'head'>, own: AccountId, members: readonly AccountId[], isThere: (account: AccountId) => boolean): number {
   if (members.length > WATCHED_PER_REQUEST + 1) return 0
-  const others = members.filter(it => it !== own && isThere(it)).length
+  const others = watchable(view, own, members).flatMap(([, accounts]) => accounts.filter(isThere)).length
   return others > 0 ? others + 1 : 0
 }
 
