@@ -7,7 +7,7 @@ import { ChatWindow, PAGE, WINDOW_FACTS } from '../src/chat/window'
 import { rowsOf } from '../src/chat/rows'
 import { guessHeight } from '../src/chat/guess'
 import { Layout, ROWS_DRAWN } from '../src/chat/layout'
-import { foldOf, isPlainText, piecesOf } from '../src/chat/text'
+import { foldOf, isolated, isPlainText, piecesOf } from '../src/chat/text'
 import { initialOf, initialsOf, lettersOf, matches } from '../src/chat/pinyin'
 import { actionsOf, RECALL_MS } from '../src/chat/actions'
 
@@ -184,6 +184,10 @@ describe('texts', () => {
       expect(foldOf(text)).toBeUndefined()
     }))
     expect([isPlainText('好的，收到'), isPlainText('two\nlines'), isPlainText('a\n'.repeat(30)), isPlainText('@Ann')]).toEqual([true, true, false, false])
+  })
+  test('names that are written from right to left, or turn what follows, are set apart in a sentence', () => {
+    for (const name of ['Ann Lee', '周屿', 'Zoë 🪿', 'Иван']) expect(isolated(name)).toBe(name)
+    for (const name of ['דוד', 'Ann علي', 'x\u202Egnp.exe', '\u2067y']) expect(isolated(name)).toBe(`\u2068${name}\u2069`)
   })
   test('long texts are folded, short ones are not', () => {
     expect(foldOf('short')).toBeUndefined()

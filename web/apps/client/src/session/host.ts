@@ -23,8 +23,6 @@ export class Host {
     private readonly tokens: RefreshedTokens,
     private readonly api: AccountApi,
     private readonly publish: Publish,
-    /** What was wrong when it began, if anything. */
-    readonly storageProblem: string | undefined,
   ) {
     client.listen(update => this.take(update))
   }
@@ -49,7 +47,8 @@ export class Host {
       store = new MemoryStore()
       client = await Client.prepare({ ...options, store })
     }
-    const host = new Host(client, tokens, api, publish, problem)
+    const host = new Host(client, tokens, api, publish)
+    if (problem !== undefined) host.tell({ type: 'notSaved', reason: problem })
     client.start()
     return host
   }
