@@ -27,7 +27,7 @@ const WORDS = {
   tooLong: ['消息太长：最多 16 KB，现在 {n} KB', 'Too long: at most 16 KB, this is {n} KB'],
   typing: ['正在输入…', 'typing…'], xTyping: ['{names} 正在输入…', '{names} is typing…'], xsTyping: ['{names} 正在输入…', '{names} are typing…'],
   online: ['在线', 'online'], onlineN: ['{n} 人在线', '{n} online'], lastSeen: ['最近上线 {when}', 'last seen {when}'],
-  privacy: ['隐私', 'Privacy'], presence: ['谁能看到我在线', 'Who sees that I am online'], presenceHint: ['也包括最近上线的时间。只有和你聊过天或同在一个群的人才看得到。', 'And when I last was. Only people one talks with, or shares a group with, are ever told.'], presenceEveryone: ['认识的人', 'People I know'], presenceNobody: ['没有人', 'Nobody'],
+  privacy: ['隐私', 'Privacy'], presence: ['谁能看到我在线', 'Who sees that I am online'], presenceHint: ['也包括最近上线的时间。陌生人始终看不到。', 'And when I was here last. Strangers are never told.'], presenceEveryone: ['认识的人', 'People I know'], presenceNobody: ['没有人', 'Nobody'],
   newAvatar: ['{name} 更换了群头像', '{name} changed the group’s picture'], pastShown: ['{name} 允许新成员查看历史消息', '{name} lets newcomers see the past'], pastHidden: ['{name} 不再允许新成员查看历史消息', '{name} no longer lets newcomers see the past'],
   dissolve: ['解散群聊', 'Dissolve the group'], dissolveSure: ['所有人都会失去这个群，不能恢复。', 'It ends for everybody, and cannot be brought back.'], nobodyYet: ['还没有人', 'Nobody yet'], versionNow: ['现在', 'now'], hideSure: ['只在你这边删除，其他人仍能看到。', 'Deleted for you alone; the others still see it.'], delete: ['删除', 'Delete'],
   created: ['{name} 创建了群聊', '{name} made this group'], saidHello: ['会话开始', 'The conversation begins'],
