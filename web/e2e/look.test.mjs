@@ -89,7 +89,7 @@ for (const lang of ['zh', 'en']) {
             await page.locator('.chat-head .back').click()
           }
           await lin.open('Grace Otieno')
-          await page.locator('.chat-head small', { hasText: /last seen|最近上线/ }).waitFor()
+          await page.locator('.chat-head small', { hasText: /last seen|上次在线/ }).waitFor()
           await look(page, name('away'))
           if (phone) await page.locator('.chat-head .back').click()
           await lin.open(lang === 'zh' ? '陈默' : 'Chen Mo')
