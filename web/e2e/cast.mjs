@@ -57,6 +57,12 @@ export async function stage(server, lang) {
   await say('chenmo', peer('linxiao'), '', { kind: 'card', body: body({ account: cast.maya.account, name: 'Maya Hernández' }) })
   await say('chenmo', peer('linxiao'), '', { kind: 'voice', body: body({ file: 'f2', mime: 'audio/ogg', bytes: 52_000, duration_ms: 14_200 }) })
   await api.json('PATCH', '/profile', cast.maya.token, { avatar: 'emoji:1f33f' })
+  // Not everybody is there all the time.
+  const away = ['grace', 'xunuo']
+  await cast.zhouyu.client.watch(design.cid, away.map(it => cast[it].account))
+  await Promise.all(away.map(it => cast[it].client.stop()))
+  const isAway = it => cast.zhouyu.client.session.presences.get(cast[it].account)?.online === false
+  await until(() => away.every(isAway), 'they are seen to be away', 15_000)
   /** Somebody types, for the picture. */
   const type = who => cast[who].client.query({ typing: { in: design } })
   return { words, type, stop: () => Promise.all(Object.values(cast).map(it => it.client.stop())) }

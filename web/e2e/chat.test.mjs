@@ -155,8 +155,10 @@ test('names and texts are shown as they are: markup, overrides, thousands of lin
   await ann.page.locator('.row', { hasText: '<img' }).click()
   await ann.sees('<b>bold?</b>')
   assert.equal(await ann.page.locator('img').count(), 0)
-  const isolated = await ann.page.evaluate(() => [...document.querySelectorAll('.row b bdi')].every(it => getComputedStyle(it).unicodeBidi === 'isolate'))
-  assert.ok(isolated)
+  const bare = await ann.page.evaluate(() => [...document.querySelectorAll('.row b, .row .p > span.cut, .chat-head b')].filter(it => it.querySelector('bdi') === null || getComputedStyle(it.querySelector('bdi')).unicodeBidi !== 'isolate').map(it => it.textContent))
+  assert.deepEqual(bare, [], 'what others wrote is set apart')
+  // A name may not turn what is written after it; one with an override is not even taken.
+  await assert.rejects(server.register('override', 'x\u202Egnp.exe'), /400/)
   const lines = Array.from({ length: 10_000 }, (_, index) => `${index % 10}`).join('\n').slice(0, 16_000)
   // Pasted, as people do it: a browser takes half a minute to type so much.
   await mallory.page.locator('.composer textarea').evaluate(area => {
@@ -175,6 +177,39 @@ test('names and texts are shown as they are: markup, overrides, thousands of lin
   const height = await ann.page.locator('.bubble').last().evaluate(it => it.offsetHeight)
   assert.ok(height < 700, `a folded text is ${height} px high`)
   await mallory.leave()
+  calm()
+})
+
+test('a name from right to left leaves the sentence around it as it is', async () => {
+  const name = 'דוד'
+  await server.register('david', name)
+  const david = await Somebody.arrive(server)
+  await david.signIn('david')
+  await david.talkTo('ann')
+  await david.say('shalom')
+  await ann.page.locator('.row', { hasText: 'shalom' }).waitFor()
+  await ann.page.getByRole('button', { name: 'New group' }).click()
+  await ann.page.locator('.newgroup .person', { hasText: name }).click()
+  await ann.page.getByLabel('Group name').fill('Both ways')
+  await ann.page.locator('.newgroup .primary').click()
+  await ann.page.locator('.chat-head b', { hasText: 'Both ways' }).waitFor()
+  await david.open('Both ways')
+  await david.page.locator('.info').getByRole('button', { name: 'Leave group' }).click()
+  await david.page.locator('.dialog .primary').click()
+  const note = ann.page.locator('.note', { hasText: /left$/ })
+  await note.waitFor()
+  const [first, last] = await note.evaluate(it => {
+    const text = document.createTreeWalker(it, NodeFilter.SHOW_TEXT).nextNode()
+    const leftOf = at => {
+      const range = document.createRange()
+      range.setStart(text, at)
+      range.setEnd(text, at + 1)
+      return range.getBoundingClientRect().left
+    }
+    return [leftOf(text.data.indexOf('ד')), leftOf(text.data.indexOf('left'))]
+  })
+  assert.ok(first < last, 'who left stands before that they left')
+  await david.leave()
   calm()
 })
 

@@ -129,11 +129,7 @@ test('faces: an emoji or letters are shown, an address elsewhere is not asked', 
   await page.locator('.dialog .primary').click()
   await page.locator('.pane .avatar.face', { hasText: '🪿' }).waitFor()
   await ann.page.evaluate(() => (location.hash = '#/'))
-  await ann.talkTo('bob')
-  await ann.say('see my face')
-  // He looks anew: nobody is told of a face before.
-  await bob.page.evaluate(() => (location.hash = '#/'))
-  await bob.open('Ann Lee')
+  // He is told at once, since she is on his screen.
   await bob.page.locator('.row').filter({ has: bob.page.locator('b', { hasText: 'Ann Lee' }) }).locator('.avatar.face', { hasText: '🪿' }).waitFor()
   const profile = await server.call('POST', '/sign-in', { handle: 'ben', password: PASSWORD, device_name: 'y' })
   await server.call('PATCH', '/profile', { avatar: 'https://example.org/ben.png' }, profile.access_token)

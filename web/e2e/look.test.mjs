@@ -66,10 +66,12 @@ for (const lang of ['zh', 'en']) {
           await lin.signIn('linxiao')
           await page.locator('.row', { hasText: story.words.group }).waitFor()
           await page.locator('.row', { hasText: story.words.second }).waitFor()
+          await page.locator('.row .dotted').first().waitFor()
           await pause(400)
           await look(page, name('list'))
           await lin.open(story.words.group)
           await page.locator('.bubble', { hasText: story.words.at.slice(3, 12) }).waitFor()
+          await page.locator('.chat-head small', { hasText: /5 online|5 人在线/ }).waitFor()
           await look(page, name('chat'))
           await story.type('zhouyu')
           await page.locator('.typer', { hasText: /\S/ }).waitFor()
@@ -86,8 +88,13 @@ for (const lang of ['zh', 'en']) {
             await page.locator('.info .round').first().click()
             await page.locator('.chat-head .back').click()
           }
+          await lin.open('Grace Otieno')
+          await page.locator('.chat-head small', { hasText: /last seen|上次在线/ }).waitFor()
+          await look(page, name('away'))
+          if (phone) await page.locator('.chat-head .back').click()
           await lin.open(lang === 'zh' ? '陈默' : 'Chen Mo')
           await page.locator('.transcript').waitFor()
+          await page.locator('.chat-head small', { hasText: /online|在线/ }).waitFor()
           await look(page, name('cards'))
           await page.locator('.transcript').click()
           await page.locator('.transcript-view article').last().waitFor()
@@ -117,7 +124,7 @@ for (const lang of ['zh', 'en']) {
           } else {
             await page.locator('.chat-head .back').click()
           }
-          for (const [section, wait] of [['devices', '.box .l'], ['appearance', '.segments'], ['profile', '.avatar.xl'], ['notifications', '.switch'], ['shortcuts', '.keys']]) {
+          for (const [section, wait] of [['devices', '.box .l'], ['appearance', '.segments'], ['profile', '.segments [aria-checked=true]'], ['notifications', '.switch'], ['shortcuts', '.keys']]) {
             await page.evaluate(section => (location.hash = `#/settings/${section}`), section)
             await page.locator(`.pane ${wait}`).first().waitFor()
             await look(page, name(`settings-${section}`))

@@ -1,10 +1,11 @@
 // How people and conversations are called, and what is said about facts.
 import { v1 } from '@anser/client'
-import { listed, t } from './i18n'
+import { minute } from './clock'
+import { ago, listed, t } from './i18n'
 import { typingIn } from './session/ephemera'
-import { me, profiles } from './session/state'
+import { me, nowMs, presences, profiles } from './session/state'
 import type { ConversationView } from './session/patches'
-import { oneLine } from './chat/text'
+import { isolated, oneLine } from './chat/text'
 
 const { ConversationKind, Role } = v1
 
@@ -33,22 +34,23 @@ export function briefOf(message: Pick<v1.Message, 'kind' | 'text'>): string {
 
 /** What happened, for a note between messages. */
 export function noteOf(event: v1.Event, kind: number): string {
-  const name = youOr(event.author)
-  const list = (accounts: string[]): string => listed(accounts.map(youOr))
+  const called = (account: string): string => isolated(youOr(account))
+  const name = called(event.author)
+  const list = (accounts: string[]): string => listed(accounts.map(called))
   if (event.message?.withheld) return t('withheld')
   if (event.message?.recalled) return event.author === me.value ? t('youRecalled') : t('xRecalled', { name })
   if (event.created) return kind === ConversationKind.GROUP ? t('created', { name }) : t('saidHello')
   if (event.membersAdded) return t('added', { name, who: list(event.membersAdded.members) })
   if (event.memberRemoved) {
     const { member, left } = event.memberRemoved
-    return left ? t('left', { name: youOr(member) }) : t('removed', { name, who: youOr(member) })
+    return left ? t('left', { name: called(member) }) : t('removed', { name, who: called(member) })
   }
   if (event.dissolved) return t('dissolved')
   if (event.avatarSet) return t('newAvatar', { name })
   if (event.historyVisibleSet) return t(event.historyVisibleSet.visible ? 'pastShown' : 'pastHidden', { name })
-  if (event.renamed) return t('renamed', { name, title: event.renamed.title })
+  if (event.renamed) return t('renamed', { name, title: isolated(event.renamed.title) })
   if (event.roleSet) {
-    const who = youOr(event.roleSet.member)
+    const who = called(event.roleSet.member)
     const word = event.roleSet.role === Role.OWNER ? 'madeOwner' : event.roleSet.role === Role.ADMIN ? 'madeAdmin' : 'madeMember'
     return t(word, { name, who })
   }
@@ -62,12 +64,20 @@ export function previewOf({ head }: ConversationView): string {
   if (last.message.recalled || last.message.withheld) return noteOf(last, head.kind)
   const brief = briefOf(last.message)
   if (last.author === me.value || head.kind === ConversationKind.DIRECT || head.kind === ConversationKind.SELF) return brief
-  return `${nameOf(last.author)}${t('you') === '你' ? '：' : ': '}${brief}`
+  return `${isolated(nameOf(last.author))}${t('you') === '你' ? '：' : ': '}${brief}`
 }
 
 export const isGroup = (kind: number): boolean => kind !== ConversationKind.DIRECT && kind !== ConversationKind.SELF
 /** Admins and the owner. */
 export const mayManage = (role: number): boolean => role === Role.ADMIN || role === Role.OWNER
+
+/** Whether somebody is there, or when they were; nothing where that is not known. */
+export function presenceOf(account: string): string {
+  const { online, lastSeenAtMs = 0 } = presences.get(account) ?? {}
+  if (online) return t('online')
+  void minute.value
+  return lastSeenAtMs > 0 ? t('lastSeen', { when: ago(lastSeenAtMs, nowMs()) }) : ''
+}
 
 /** Names of typists shown at once. */
 const TYPISTS_NAMED = 3
@@ -75,5 +85,5 @@ const TYPISTS_NAMED = 3
 export function typingLine(cid: string, group: boolean): string {
   const accounts = typingIn(cid)
   if (accounts.length === 0) return ''
-  return group ? t(accounts.length > 1 ? 'xsTyping' : 'xTyping', { names: listed(accounts.slice(0, TYPISTS_NAMED).map(nameOf)) }) : t('typing')
+  return group ? t(accounts.length > 1 ? 'xsTyping' : 'xTyping', { names: listed(accounts.slice(0, TYPISTS_NAMED).map(it => isolated(nameOf(it)))) }) : t('typing')
 }

@@ -18,7 +18,7 @@ export function byLetter(list: readonly v1.Profile[], lang: string): { letter: s
     .map(([letter, found]) => ({ letter, people: found.sort((a, b) => collator.compare(a.name, b.name)) }))
 }
 
-/** Who somebody is by now: asked when one looks at them, since nobody tells of a change until they say something. */
+/** Who somebody is by now: asked when one looks at them, since of whom is not watched nobody tells a change until they say something. */
 export const refresh = (accounts: string[]): void => void question({ getProfiles: { accounts } }).catch(() => {})
 
 /** Somebody by exact handle. */

@@ -7,7 +7,7 @@ import { ChatWindow, PAGE, WINDOW_FACTS } from '../src/chat/window'
 import { rowsOf } from '../src/chat/rows'
 import { guessHeight } from '../src/chat/guess'
 import { Layout, ROWS_DRAWN } from '../src/chat/layout'
-import { foldOf, isPlainText, piecesOf } from '../src/chat/text'
+import { foldOf, isolated, isPlainText, piecesOf } from '../src/chat/text'
 import { initialOf, initialsOf, lettersOf, matches } from '../src/chat/pinyin'
 import { actionsOf, RECALL_MS } from '../src/chat/actions'
 
@@ -185,6 +185,10 @@ describe('texts', () => {
     }))
     expect([isPlainText('好的，收到'), isPlainText('two\nlines'), isPlainText('a\n'.repeat(30)), isPlainText('@Ann')]).toEqual([true, true, false, false])
   })
+  test('names that are written from right to left, or turn what follows, are set apart in a sentence', () => {
+    for (const name of ['Ann Lee', '周屿', 'Zoë 🪿', 'Иван']) expect(isolated(name)).toBe(name)
+    for (const name of ['דוד', 'Ann علي', 'x\u202Egnp.exe', '\u2067y']) expect(isolated(name)).toBe(`\u2068${name}\u2069`)
+  })
   test('long texts are folded, short ones are not', () => {
     expect(foldOf('short')).toBeUndefined()
     expect(foldOf('line\n'.repeat(10_000))!.split('\n').length).toBeLessThan(30)
@@ -228,6 +232,11 @@ test('pairs of text and ground keep AA contrast, in both themes', () => {
       const [a, b] = [luminance(token(text!)), luminance(token(ground!))].sort((x, y) => y - x)
       const ratio = (a! + 0.05) / (b! + 0.05)
       expect(ratio, `${text} on ${ground}`).toBeGreaterThanOrEqual(4.5)
+    }
+    // No text, but something to be seen: WCAG asks for three to one.
+    for (const ground of ['bg', 'surface', 'hover', 'selected']) {
+      const [a, b] = [luminance(token('online')), luminance(token(ground))].sort((x, y) => y - x)
+      expect((a! + 0.05) / (b! + 0.05), `online on ${ground}`).toBeGreaterThanOrEqual(3)
     }
   }
 })

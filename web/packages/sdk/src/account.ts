@@ -29,6 +29,22 @@ export interface Person {
   version: number
 }
 
+/** To whom of those whom one knows it is told whether one is there, and since when not. */
+export type PresenceShown = 'everyone' | 'nobody'
+
+/** One's own profile, with what others are not told of it. */
+export interface OwnProfile {
+  account: string
+  handle: string
+  name: string
+  avatar: string
+  bio: string
+  version: number
+  admin: boolean
+  presence: PresenceShown
+  createdAtMs: number
+}
+
 export interface Invitation {
   invitation: string
   expiresAtMs: number
@@ -89,6 +105,15 @@ export class AccountApi {
   /** Finds somebody by exact handle. */
   person(token: string, handle: string): Promise<Person> {
     return this.json('GET', `/people/${encodeURIComponent(handle)}`, token)
+  }
+
+  profile(token: string): Promise<OwnProfile> {
+    return this.json('GET', '/profile', token)
+  }
+
+  /** The profile as it is from now on. */
+  changeProfile(token: string, changes: Partial<Pick<OwnProfile, 'name' | 'avatar' | 'bio' | 'presence'>>): Promise<OwnProfile> {
+    return this.json('PATCH', '/profile', token, changes)
   }
 
   invite(token: string): Promise<Invitation> {

@@ -143,6 +143,12 @@ export class Client {
     await this.ask({ readUpTo: { target, seq } })
   }
 
+  /** Watches whether these people of a conversation are there, in place of those watched in it before; none: nobody any
+   * more. What is known comes as updates, and is in `session.presences`. */
+  async watch(cid: Cid, accounts: AccountId[]): Promise<void> {
+    await this.ask({ watch: { cid, accounts } })
+  }
+
   // ---- the loop ---------------------------------------------------------------------------------
 
   private feed(input: Input): void {

@@ -34,6 +34,9 @@ export class World {
   mark = 0
   /** Messages that named the client's owner as they were sent. */
   private named = new Set<number>()
+  /** Whom this client may know to be there, or to have been; and whether it may know anything of the kind. */
+  there = new Map<string, v1.Presence>()
+  isMember = true
   /** Heads that the server owes: it says them when it comes to it, while events go on. */
   private owed: (() => void) | undefined
 
@@ -203,6 +206,7 @@ export class World {
     else if (frame.getConversations) respond({ conversationList: { heads: [this.head()] } })
     else if (frame.getProfiles) respond({ profileList: { profiles: [] } })
     else if (frame.typing) respond({ done: {} })
+    else if (frame.watch) respond(this.isMember ? { presenceList: { cid: CID, presences: frame.watch.accounts.flatMap(it => this.there.get(it) ?? []) } } : { error: { code: 'no_longer_member', message: 'no', retryAfterMs: 0 } })
     else if (frame.ping) respond({ pong: { serverTimeMs: 1 } })
   }
 

@@ -61,5 +61,11 @@ export function foldOf(text: string): string | undefined {
 /** Whether there is nothing in a text but itself: it is one piece, and short. */
 export const isPlainText = (text: string): boolean => text.length < FOLD_CHARACTERS / 4 && !/[@`]|https?:|(?:\n[^\n]*){12}/.test(text)
 
+/** Letters that are written from right to left, and marks that change the direction of what follows. */
+const TURNS = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+
+/** A name as it may stand in a sentence of ours, the direction of which it must not turn. */
+export const isolated = (name: string): string => (TURNS.test(name) ? `\u2068${name}\u2069` : name)
+
 /** One line for previews. */
 export const oneLine = (text: string): string => text.slice(0, 200).replace(/```/g, '').replace(/\s+/g, ' ').trim()

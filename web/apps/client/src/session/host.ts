@@ -4,6 +4,7 @@ import { DexieStore } from '@anser/client/dexie'
 import type { SignedIn } from './signedIn'
 import { loadSignedIn, saveSignedIn } from './signedIn'
 import type { Call, ConversationView, Patch, PendingView, Reply } from './patches'
+import { type Watched, WatchedByTabs } from './watched'
 
 /** Patches of one turn of the loop go out together. */
 type Publish = (patches: Patch[]) => void
@@ -14,6 +15,7 @@ export class Host {
   private waiting: Patch[] = []
   private readonly changed = new Set<Cid>()
   private readonly changedPending = new Set<Cid>()
+  private readonly watched = new WatchedByTabs()
   private scheduled = false
 
   private constructor(
@@ -21,8 +23,6 @@ export class Host {
     private readonly tokens: RefreshedTokens,
     private readonly api: AccountApi,
     private readonly publish: Publish,
-    /** What was wrong when it began, if anything. */
-    readonly storageProblem: string | undefined,
   ) {
     client.listen(update => this.take(update))
   }
@@ -47,7 +47,8 @@ export class Host {
       store = new MemoryStore()
       client = await Client.prepare({ ...options, store })
     }
-    const host = new Host(client, tokens, api, publish, problem)
+    const host = new Host(client, tokens, api, publish)
+    if (problem !== undefined) host.tell({ type: 'notSaved', reason: problem })
     client.start()
     return host
   }
@@ -61,7 +62,9 @@ export class Host {
     const { session } = this.client
     const pending = new Set(session.outbox.entries().map(entry => entry.lane.slice(2)))
     return [
+      { type: 'began' },
       this.connection(),
+      { type: 'presences', presences: [...session.presences.all()], unknown: [] },
       { type: 'profiles', profiles: [...session.profiles.all()] },
       ...session.list().map((it): Patch => ({ type: 'conversation', view: this.view(it.cid)! })),
       ...[...pending].map((cid): Patch => ({ type: 'pending', cid, entries: this.pending(cid) })),
@@ -74,6 +77,7 @@ export class Host {
         case 'ask': return { answer: await this.client.ask(call.intent) }
         case 'snapshot': return { patches: this.snapshot() }
         case 'hurry': this.client.hurry(); return {}
+        case 'watch': this.watch(call.tab, call.watched); return {}
         case 'http': return { value: await this.http(token => this.api.json(call.verb, call.path, token, call.body)) }
         case 'changePassword':
           this.tokens.replace(await this.http(token => this.api.changePassword(token, call.oldPassword, call.newPassword)))
@@ -103,6 +107,11 @@ export class Host {
     }
   }
 
+  private watch(tab: string, watched: Watched): void {
+    // Nobody asked: what comes of it is told as it comes.
+    for (const { cid, accounts } of this.watched.take(tab, watched)) void this.client.watch(cid, accounts).catch(() => {})
+  }
+
   private take(update: Update): void {
     switch (update.type) {
       case 'status': case 'synced': this.tell(this.connection()); break
@@ -116,6 +125,11 @@ export class Host {
       case 'profiles': {
         const profiles = update.accounts.flatMap(account => this.client.session.profiles.get(account) ?? [])
         this.tell({ type: 'profiles', profiles })
+        break
+      }
+      case 'presences': {
+        const presences = update.accounts.flatMap(account => this.client.session.presences.get(account) ?? [])
+        this.tell({ type: 'presences', presences, unknown: update.accounts.filter(account => !this.client.session.presences.get(account)) })
         break
       }
       case 'conversation': this.changed.add(update.cid); this.schedule(); break

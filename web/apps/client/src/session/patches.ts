@@ -1,5 +1,6 @@
 // What the tab that owns the connection tells all tabs, itself included. All of it can be cloned.
 import type { AccountId, Cid, ClientId, Ended, Intent, Answer, v1 } from '@anser/client'
+import type { Watched } from './watched'
 
 /** A conversation as the list and the chat show it. */
 export interface ConversationView {
@@ -37,6 +38,8 @@ export interface EphemeralView {
 }
 
 export type Patch =
+  /** All that is known follows, perhaps from another leader than before. */
+  | { type: 'began' }
   | { type: 'connection'; connection: ConnectionView }
   | { type: 'conversation'; view: ConversationView }
   | { type: 'pending'; cid: Cid; entries: PendingView[] }
@@ -45,6 +48,7 @@ export type Patch =
   | { type: 'profiles'; profiles: v1.Profile[] }
   | { type: 'event'; event: v1.Event }
   | { type: 'ephemeral'; frame: v1.ServerFrame }
+  | { type: 'presences'; presences: v1.Presence[]; unknown: AccountId[] }
   | { type: 'failed'; clientId: ClientId; code: string }
   | { type: 'restarted' }
   | { type: 'notSaved'; reason: string }
@@ -56,6 +60,8 @@ export type Call =
   | { method: 'changePassword'; oldPassword: string; newPassword: string }
   | { method: 'signOut' }
   | { method: 'hurry' }
+  /** Whom the tab looks at from now on. */
+  | { method: 'watch'; tab: string; watched: Watched }
   | { method: 'snapshot' }
 
 export interface Reply {

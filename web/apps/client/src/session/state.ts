@@ -5,10 +5,13 @@ import { databaseOf, Host } from './host'
 import type { Call, ConnectionView, ConversationView, Patch, PendingView, Reply } from './patches'
 import { forgetSignedIn, loadSignedIn, saveSignedIn, type SignedIn } from './signedIn'
 import { Tabs } from './tabs'
+import type { Watched } from './watched'
 
 export const conversations = shallowReactive(new Map<Cid, ConversationView>())
 export const pendings = shallowReactive(new Map<Cid, PendingView[]>())
 export const profiles = shallowReactive(new Map<AccountId, v1.Profile>())
+/** Whether people are there who are looked at, and may be known to be. */
+export const presences = shallowReactive(new Map<AccountId, v1.Presence>())
 export const connection = shallowRef<ConnectionView>({ kind: 'idle', synced: false, offsetMs: 0, timeline: '0' })
 export const signedIn = shallowRef<SignedIn | undefined>(loadSignedIn())
 /** Since when there is no connection; 0: there is one. */
@@ -67,6 +70,11 @@ function take(patch: Patch): void {
       else pendings.delete(patch.cid)
       break
     case 'profiles': for (const profile of patch.profiles) profiles.set(profile.account, profile); break
+    case 'presences':
+      for (const presence of patch.presences) presences.set(presence.account, presence)
+      for (const account of patch.unknown) presences.delete(account)
+      break
+    case 'began': presences.clear(); break
     case 'restarted': conversations.clear()
   }
   for (const listener of [...listeners]) listener(patch)
@@ -81,7 +89,7 @@ function leave(why: string): void {
   isReady.value = false
   void tabs?.close()
   tabs = undefined
-  for (const map of [conversations, pendings, profiles]) map.clear()
+  for (const map of [conversations, pendings, profiles, presences]) map.clear()
   connection.value = { kind: 'idle', synced: false, offsetMs: 0, timeline: '0' }
 }
 
@@ -109,6 +117,7 @@ export const history = async (wanted: { cid: Cid; before?: number; after?: numbe
 export const http = async <T>(verb: string, path: string, body?: Record<string, unknown>): Promise<T> =>
   (await call({ method: 'http', verb, path, ...(body ? { body } : {}) })).value as T
 export const changePassword = (oldPassword: string, newPassword: string): Promise<Reply> => call({ method: 'changePassword', oldPassword, newPassword })
+export const sayWatched = (watched: Watched): void => void (tabs && call({ method: 'watch', tab: tabs.id, watched }).catch(() => {}))
 export const hurry = (): void => void call({ method: 'hurry' }).catch(() => {})
 export const newClientId = (): ClientId => mintClientId(nowMs(), crypto.getRandomValues(new Uint8Array(10)))
 

@@ -34,6 +34,9 @@ export type Intent =
   | { discard: ClientId }
   /** These people are to be known. */
   | { know: AccountId[] }
+  /** Watch whether these people of a conversation are there, in place of those watched in it before; none: nobody any
+   * more. It is kept up over connections; what is known is told as `presences`, and is in `session.presences`. */
+  | { watch: { cid: Cid; accounts: AccountId[] } }
 
 export type Input =
   | { type: 'start' }
@@ -118,6 +121,8 @@ export type Update =
   /** These seqs are held no more, because they may no longer be shown. */
   | { type: 'gone'; cid: Cid; low: number; high: number }
   | { type: 'ephemeral'; frame: v1.ServerFrame }
+  /** Of these, whether they are there is not what it was; or it is known no more. */
+  | { type: 'presences'; accounts: AccountId[] }
   | { type: 'synced' }
   /** Another history began (a restore): everything that was known of conversations is gone. */
   | { type: 'restarted'; timeline: string }

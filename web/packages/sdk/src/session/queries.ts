@@ -18,6 +18,7 @@ export type Asker =
   | { kind: 'heads' }
   | { kind: 'gap'; cid: Cid }
   | { kind: 'recheck'; cid: Cid }
+  | { kind: 'presence'; cid: Cid }
 
 /** One question. What the session itself asks is never given up. */
 export interface Asking {
@@ -48,6 +49,11 @@ export class Queries {
   /** Puts a question back whose answer was lost or put off. */
   putBack(asking: Asking): void {
     this.waiting.unshift(asking)
+  }
+
+  /** Forgets questions of the session's own that another connection must ask afresh. */
+  drop(isSuch: (asker: Asker) => boolean): void {
+    this.waiting = this.waiting.filter(it => !isSuch(it.asker))
   }
 
   next(nowMs: number): Asking | undefined {

@@ -13,6 +13,7 @@ import type { Answer, Ended, Failure, Input, Intent, Now, Output, Random, Reques
 import { Link } from './link.js'
 import { Marks } from './marks.js'
 import { type Entry, Outbox } from './outbox.js'
+import { Presences } from './presences.js'
 import { Profiles } from './profiles.js'
 import { type Asker, type Asking, isPassing, Queries, ticketOf } from './queries.js'
 import type { Island } from './ranges.js'
@@ -60,6 +61,7 @@ type HistoryWanted = Extract<Intent, { history: unknown }>['history']
 export class Session {
   readonly outbox = new Outbox()
   readonly profiles = new Profiles()
+  readonly presences = new Presences()
   private readonly link: Link
   private readonly cursor: MergedCursor
   private readonly marks = new Marks()
@@ -222,6 +224,11 @@ export class Session {
       answer(turn, ticket, {})
       return undefined
     }
+    if ('watch' in intent) {
+      tellPresences(turn, this.presences.watch(intent.watch.cid, intent.watch.accounts))
+      answer(turn, ticket, {})
+      return undefined
+    }
     const id = 'retry' in intent ? intent.retry : intent.discard
     const entry = this.outbox.byClientId(id)
     if (entry?.state.kind !== 'failed') return { kind: 'noSuchSend' }
@@ -349,19 +356,22 @@ export class Session {
   }
 
   private backOff(turn: Turn, atLeastMs: number): void {
-    this.loseAnswers()
+    this.loseAnswers(turn)
     this.link.lost(atLeastMs, turn.now, turn.random)
     this.tellStatus(turn)
   }
 
   /** Whatever was in flight on the connection is to be asked again. */
-  private loseAnswers(): void {
+  private loseAnswers(turn: Turn): void {
     this.attachedAs = undefined
+    tellPresences(turn, this.presences.lose())
     this.outbox.loseAnswers()
     this.marks.loseAnswers()
     this.delivered.loseAnswers()
     for (const { asked } of [...this.inFlight.values()].reverse()) if (asked.kind === 'query') this.queries.putBack(asked.asking)
     this.inFlight.clear()
+    // Asked afresh once everything is current: before that the server would forget it again.
+    this.queries.drop(asker => asker.kind === 'presence')
   }
 
   private reauthenticate(turn: Turn, error: v1.Error): void {
@@ -374,7 +384,7 @@ export class Session {
   private end(turn: Turn, ended: Ended): void {
     if (this.link.phase.kind === 'ended') return
     if (this.link.current !== undefined) turn.out.push({ type: 'close', link: this.link.current })
-    this.loseAnswers()
+    this.loseAnswers(turn)
     this.link.phase = { kind: 'ended', ended }
     const parked = [...this.parked.values()].flat().map(it => it.ticket)
     this.parked.clear()
@@ -409,13 +419,19 @@ export class Session {
       this.marks.settleLanes(welcome.account)
       this.persist(turn, { type: 'account', account: welcome.account })
     }
-    this.profiles.saw(this.own, 1)
+    this.profiles.saw(this.own, Math.max(1, welcome.profileVersion))
     this.enterTimeline(turn, welcome.timeline)
     this.resync.clear()
     this.cursor.setOwing(slotsOf(welcome.owing))
     for (const conversation of this.conversations.values()) this.wantRecheck(conversation)
     this.tellStatus(turn)
-    if (this.cursor.isSettled) tell(turn, { type: 'synced' })
+    if (this.cursor.isSettled) this.synced(turn)
+  }
+
+  /** Everything known is current. The server has forgotten whom this client watches. */
+  private synced(turn: Turn): void {
+    this.presences.askAgain()
+    tell(turn, { type: 'synced' })
   }
 
   /** Another history voids everything that counts in the old one. */
@@ -455,7 +471,14 @@ export class Session {
       this.cursor.addOwing(missed)
     } else if (frame.kicked) this.end(turn, { kind: 'kicked', code: frame.kicked.code, message: frame.kicked.message })
     else if (frame.draining) this.link.drainingMs = frame.draining.reconnectAfterMs
+    else if (frame.ephemeral?.presence) this.presence(turn, frame.ephemeral.presence)
     else tell(turn, { type: 'ephemeral', frame })
+  }
+
+  /** Somebody came or went, or has another profile; oneself only the latter. */
+  private presence(turn: Turn, presence: v1.Presence): void {
+    this.profiles.saw(presence.account, presence.profileVersion)
+    if (this.presences.takeChange(presence)) tellPresences(turn, [presence.account])
   }
 
   private event(turn: Turn, event: v1.Event): void {
@@ -463,6 +486,7 @@ export class Session {
     this.settleByEcho(turn, event)
     this.profiles.saw(event.author, event.authorProfileVersion)
     this.fold(turn, event)
+    this.presences.noticed(event)
     tell(turn, { type: 'event', event })
   }
 
@@ -523,7 +547,7 @@ export class Session {
     const wasSettled = this.cursor.isSettled
     this.cursor.settle(slot, n)
     this.unsavedCursor = true
-    if (!wasSettled && this.cursor.isSettled) tell(turn, { type: 'synced' })
+    if (!wasSettled && this.cursor.isSettled) this.synced(turn)
   }
 
   private takeHead(turn: Turn, head: v1.Head): void {
@@ -588,7 +612,7 @@ export class Session {
     if (response.syncStarted) {
       // What was missed since the Sync was sent still waits for another.
       this.cursor.setOwing([...slotsOf(response.syncStarted.owing), ...this.resync])
-      if (this.cursor.isSettled) tell(turn, { type: 'synced' })
+      if (this.cursor.isSettled) this.synced(turn)
       return
     }
     const error = errorOf(response)
@@ -667,6 +691,10 @@ export class Session {
       if (accounts.length > 0) tell(turn, { type: 'profiles', accounts })
     }
     for (const head of response.conversationList?.heads ?? []) this.takeHead(turn, head)
+    if (asker.kind === 'presence' && response.presenceList) {
+      for (const { account, profileVersion } of response.presenceList.presences) this.profiles.saw(account, profileVersion)
+      tellPresences(turn, this.presences.answered(asker.cid, response.presenceList))
+    }
     if (response.accepted) this.observe(response.accepted.slot, response.accepted.n)
     const covered = response.page && request.getPage ? this.takePage(turn, request.getPage, response.page) : undefined
     if (asker.kind === 'history' && response.page && covered) {
@@ -711,6 +739,7 @@ export class Session {
     }
     const ticket = ticketOf(asker)
     if (ticket !== undefined) answer(turn, ticket, undefined, { kind: 'refused', ...error })
+    if (asker.kind === 'presence') tellPresences(turn, this.presences.giveUp(asker.cid))
     if (asker.kind !== 'recheck') return
     for (const [low, high] of this.conversations.get(asker.cid)?.forgetDoubted() ?? []) this.gone(turn, asker.cid, low, high)
   }
@@ -778,6 +807,7 @@ export class Session {
       const ticket = ticketOf(asked.asking.asker)
       if (ticket !== undefined) answer(turn, ticket, undefined, { kind: 'timedOut' })
       else if (asked.asking.asker.kind === 'recheck') this.rechecksWanted.add(asked.asking.asker.cid)
+      else if (asked.asking.asker.kind === 'presence') this.presences.want(asked.asking.asker.cid)
       else this.queries.putBack(asked.asking)
     }
     for (const ticket of this.queries.expire(now)) answer(turn, ticket, undefined, { kind: 'timedOut' })
@@ -851,12 +881,19 @@ export class Session {
       for (const cid of cids) this.headsWanted.delete(cid)
       this.queries.ask({ kind: 'heads' }, { getConversations: { cids } }, now)
     }
+    this.askForPresences(now)
     if (this.rechecksWanted.size === 0 || this.isAsking(it => it.kind === 'recheck')) return
     for (const cid of this.rechecksWanted) {
       this.rechecksWanted.delete(cid)
       const getPage = this.conversations.get(cid)?.recheck()
       if (getPage) return this.queries.ask({ kind: 'recheck', cid }, { getPage }, now)
     }
+  }
+
+  /** Once everything is current: while a slot owes its heads, the server tells nothing of it. */
+  private askForPresences(now: number): void {
+    if (this.resync.size > 0 || !this.cursor.isSettled) return
+    for (let next = this.presences.next(); next; next = this.presences.next()) this.queries.ask({ kind: 'presence', cid: next.cid }, { watch: next.watch }, now)
   }
 
   private isAsking(isSuch: (asker: Asker) => boolean): boolean {
@@ -903,6 +940,10 @@ export class Session {
 }
 
 const tell = (turn: Turn, update: Update): void => void turn.out.push({ type: 'tell', update })
+
+function tellPresences(turn: Turn, accounts: AccountId[]): void {
+  if (accounts.length > 0) tell(turn, { type: 'presences', accounts })
+}
 
 function answer(turn: Turn, ticket: Ticket, answer?: Answer, failure?: Failure): void {
   turn.out.push({ type: 'answer', ticket, ...(answer ? { answer } : {}), ...(failure ? { failure } : {}) })
