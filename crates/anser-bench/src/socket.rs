@@ -38,12 +38,7 @@ pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     let mut stream = TcpStream::connect(authority).context("connecting")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let key = "dGhlIHNhbXBsZSBub25jZQ==";
-    write!(
-        stream,
-        "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-    )?;
+    stream.write_all(handshake(authority).as_bytes())?;
     let mut bytes = Vec::new();
     let head_end = loop {
         read_more(&mut stream, &mut bytes)?;
@@ -55,6 +50,15 @@ pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     anyhow::ensure!(bytes.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&bytes[..head_end]));
     bytes.drain(..head_end);
     Ok((stream, bytes))
+}
+
+/// What a client says to become a WebSocket.
+pub fn handshake(authority: &str) -> String {
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    )
 }
 
 /// Connects, upgrades and says hello.

@@ -1,0 +1,103 @@
+//! What a session costs that is attached and says nothing: the slope of the server's own memory over the
+//! number of sessions, beside a bare task that waits for a socket.
+
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::Pid;
+
+use super::figures::{Figure, Goal, Unit};
+use super::options::Options;
+use super::stage::Stage;
+use crate::process::resident_bytes;
+use crate::raw::process::RawProcess;
+use crate::server::ServerPlan;
+
+/// People whose sessions they are.
+const PEOPLE: usize = 50;
+/// Sessions between two looks at the clock.
+const AT_ONCE: usize = 1_000;
+/// How often memory is looked at until it rests.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// After so many looks it counts as it is.
+const LOOKS_MAX: usize = 20;
+/// It rests when it moved by less than this share between two looks.
+const REST: f64 = 0.002;
+
+const NAME: &str = "idle";
+
+/// Measures.
+///
+/// # Errors
+/// A process fails, or a session is not let in.
+pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+    let (few, many) = options.size.pick((30, 60), (9_000, 18_000), (9_000, 18_000));
+    options.step("the limit")?;
+    let command = [options.raw_command.clone(), vec!["raw-held".into()]].concat();
+    let holder = RawProcess::start(&command, &[])?;
+    let raw = slope(options, holder.pid(), (few, many), |_| {
+        TcpStream::connect(&holder.address).context("connecting to the raw holder")
+    })?;
+    drop(holder);
+    // Memory that is given back at once: otherwise what start-up and signing in left behind is as large as the
+    // sessions.
+    let plan = ServerPlan { frugal: true, ..ServerPlan::from_environment()? };
+    let stage = Stage::open_with(options, options.size.pick(5, PEOPLE, PEOPLE), plan)?;
+    let people = stage.people.len();
+    let ours = slope(options, stage.pid()?, (few, many), |number| Ok(stage.attach(number % people)?.stream))?;
+    let resident_mib = Some(stage.resident_mib()?);
+    stage.close()?;
+    let name = format!("memory of an idle session, {few} to {many}");
+    let each = Figure::new(NAME, name, ours.bytes_each, Unit::Bytes)
+        .beside(raw.bytes_each)
+        .goal(Goal::AtMost(1_536.0));
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let all =
+        Figure::new(NAME, format!("own memory with {many} sessions"), mib(ours.own_bytes), Unit::Mebibytes)
+            .beside(mib(raw.own_bytes));
+    Ok(vec![Figure { resident_mib, ..each }, all])
+}
+
+struct Slope {
+    bytes_each: f64,
+    /// With all of them.
+    own_bytes: u64,
+}
+
+/// What each costs, from `few` to `many`.
+fn slope(
+    options: &Options,
+    pid: Pid,
+    (few, many): (usize, usize),
+    mut connect: impl FnMut(usize) -> anyhow::Result<TcpStream>,
+) -> anyhow::Result<Slope> {
+    let mut held = Vec::with_capacity(many);
+    let mut own_bytes = [0, 0];
+    for (place, (from, to)) in [(0, few), (few, many)].into_iter().enumerate() {
+        for number in from..to {
+            if number % AT_ONCE == 0 {
+                options.step(&format!("{number} of {many} sessions"))?;
+            }
+            held.push(connect(number)?);
+        }
+        own_bytes[place] = at_rest(pid)?;
+    }
+    let [before, after] = own_bytes;
+    let bytes_each = after.saturating_sub(before) as f64 / (many - few) as f64;
+    Ok(Slope { bytes_each, own_bytes: after })
+}
+
+fn at_rest(pid: Pid) -> anyhow::Result<u64> {
+    let (_, mut last) = resident_bytes(pid)?;
+    for _ in 0..LOOKS_MAX {
+        sleep(LOOK_INTERVAL);
+        let (_, own) = resident_bytes(pid)?;
+        if (own.abs_diff(last) as f64) < last as f64 * REST {
+            return Ok(own);
+        }
+        last = own;
+    }
+    Ok(last)
+}
