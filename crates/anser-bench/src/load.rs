@@ -60,6 +60,8 @@ pub trait Wire {
 pub struct Next {
     /// Sockets whose oldest request is done, each once for each request: the next one is due.
     pub done: Vec<usize>,
+    /// Sockets whose oldest request was put off: nothing came of it, and the next one is due.
+    pub put_off: Vec<usize>,
     /// Sockets that say something of themselves.
     pub reactions: Vec<usize>,
 }
@@ -101,6 +103,8 @@ pub struct Outcome {
     pub answers: u64,
     /// Per second.
     pub rate: f64,
+    /// Requests that were put off in that time, which are no answers.
+    pub put_off: u64,
     /// From a request to its answer.
     pub latency: Percentiles,
     /// What the server used in the measured time.
@@ -156,6 +160,7 @@ struct Run<'a, W> {
     latencies_us: Vec<u64>,
     used: Used,
     answers: usize,
+    put_off: u64,
     bytes: (usize, usize),
     next: Next,
     out: Vec<u8>,
@@ -187,6 +192,7 @@ impl<'a, W: Wire> Run<'a, W> {
             latencies_us: Vec::with_capacity(1 << 20),
             used: Used::default(),
             answers: 0,
+            put_off: 0,
             bytes: (0, 0),
             next: Next::default(),
             out: Vec::new(),
@@ -300,17 +306,23 @@ impl<'a, W: Wire> Run<'a, W> {
             self.ends[other].stream.write_all(&self.out).context("a socket takes no reaction")?;
         }
         while let Some(other) = self.next.done.pop() {
-            self.done(other, now)?;
+            self.done(other, now, true)?;
+        }
+        while let Some(other) = self.next.put_off.pop() {
+            self.done(other, now, false)?;
         }
         Ok(())
     }
 
-    fn done(&mut self, at: usize, now: Instant) -> anyhow::Result<()> {
+    fn done(&mut self, at: usize, now: Instant, is_answered: bool) -> anyhow::Result<()> {
         let asked = self.asked[at].pop_front().context("what was never asked is done")?;
         self.under_way -= 1;
-        self.answers += 1;
+        self.answers += usize::from(is_answered);
         if self.measuring {
-            self.latencies_us.push(now.saturating_duration_since(asked).as_micros() as u64);
+            self.put_off += u64::from(!is_answered);
+            if is_answered {
+                self.latencies_us.push(now.saturating_duration_since(asked).as_micros() as u64);
+            }
         }
         match self.plan.pace {
             Some(_) => self.idle.push_back(at),
@@ -325,6 +337,7 @@ impl<'a, W: Wire> Run<'a, W> {
         let each = |bytes: usize| bytes / self.answers.max(1);
         Outcome {
             answers,
+            put_off: self.put_off,
             rate: answers as f64 / self.measured.as_secs_f64().max(f64::MIN_POSITIVE),
             bytes_each: (each(self.bytes.0), each(self.bytes.1)),
             latency: Percentiles::of(&mut self.latencies_us),

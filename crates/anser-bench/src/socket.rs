@@ -119,6 +119,11 @@ pub fn push_request(out: &mut Vec<u8>, id: u64, request: Request) {
     out.extend_from_slice(&payload);
 }
 
+/// Whether an answer says that nothing happened, and that one may come again.
+pub fn is_put_off(result: Option<&response::Result>) -> bool {
+    matches!(result, Some(response::Result::Error(error)) if error.code == "overloaded" && error.retry_after_ms > 0)
+}
+
 /// A whole frame at the front of some bytes: its payload lies in `start..end`.
 pub struct Framed {
     /// What kind.

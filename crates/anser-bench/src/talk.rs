@@ -112,8 +112,15 @@ impl Talk {
         ClientId::mint(UnixMillis(ms), random)
     }
 
-    fn answer(&mut self, at: usize, answer: v1::Response) -> anyhow::Result<()> {
+    fn answer(&mut self, at: usize, answer: v1::Response, next: &mut Next) -> anyhow::Result<()> {
         let line = &mut self.lines[at];
+        if socket::is_put_off(answer.result.as_ref()) {
+            // It is said again.
+            line.sent -= 1;
+            self.undelivered -= 1;
+            next.put_off.push(at);
+            return Ok(());
+        }
         match answer.result {
             Some(response::Result::Accepted(ref accepted)) => {
                 anyhow::ensure!(
@@ -125,6 +132,7 @@ impl Talk {
                 );
                 line.last_seq = accepted.seq;
                 line.acknowledged += 1;
+                next.done.push(at);
                 Ok(())
             }
             other => {
@@ -189,8 +197,7 @@ impl Wire for Talk {
             let frame = decode_server(payload, Encoding::Binary).context("a frame of the server")?;
             match frame.frame {
                 Some(server_frame::Frame::Response(answer)) => {
-                    self.answer(at, answer)?;
-                    next.done.push(at);
+                    self.answer(at, answer, next)?;
                 }
                 Some(server_frame::Frame::Event(event)) => self.delivery(at, now, &event)?,
                 Some(server_frame::Frame::SyncHeads(_)) | None => {}

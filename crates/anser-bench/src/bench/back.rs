@@ -22,7 +22,9 @@ const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 64 * 1024;
 /// How long all of them may take.
 const PATIENCE: Duration = Duration::from_secs(120);
-const WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// Connected between two looks at those at the door.
+const A_FEW: usize = 32;
 
 /// What a client that comes does next.
 pub enum Step {
@@ -32,11 +34,13 @@ pub enum Step {
     Say(Vec<u8>),
     /// It is there.
     There,
+    /// It was put off: it connects again after this time.
+    Again(Duration),
 }
 
 /// What clients say when they come.
 pub trait Guest {
-    /// A client is connected.
+    /// A client is connected: what it says.
     fn first(&mut self, who: usize) -> Vec<u8>;
 
     /// A client received something: takes of it what is whole.
@@ -50,12 +54,14 @@ pub trait Guest {
 pub struct Back {
     /// Until the last one was there.
     pub took: Duration,
-    /// Of each, from its connecting on.
+    /// Of each, from its first connecting on.
     pub latency: Percentiles,
     /// Their connections.
     pub streams: Vec<TcpStream>,
     /// Bytes that each received.
     pub received_each: usize,
+    /// Times that somebody was put off.
+    pub put_off: u64,
 }
 
 impl Back {
@@ -72,52 +78,115 @@ impl Back {
 pub fn come(address: &str, count: usize, guest: &mut impl Guest) -> anyhow::Result<Back> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let began = Instant::now();
-    let mut streams: Vec<TcpStream> = Vec::with_capacity(count);
-    let (mut connected, mut received) = (Vec::with_capacity(count), vec![Vec::new(); count]);
-    let (mut there, mut bytes, mut times_us) = (0, 0, Vec::with_capacity(count));
+    let mut door = Door {
+        address,
+        epoll,
+        visits: (0..count).map(|_| Visit::default()).collect(),
+        to_connect: (0..count).collect(),
+        put_off: Vec::new(),
+        at_door: 0,
+        put_off_times: 0,
+        bytes: 0,
+        times_us: Vec::with_capacity(count),
+    };
     let mut events = Vec::with_capacity(EVENTS);
     let mut scratch = vec![0; READ_BYTES];
-    while there < count {
-        anyhow::ensure!(began.elapsed() < PATIENCE, "{} of {count} did not come back", count - there);
-        // A few at a time, so that those at the door are not kept waiting by those who follow.
-        for _ in 0..(AT_ONCE - (streams.len() - there)).min(32).min(count - streams.len()) {
-            let who = streams.len();
-            connected.push(Instant::now());
-            let mut stream = TcpStream::connect(address).context("connecting")?;
+    while door.times_us.len() < count {
+        let left = count - door.times_us.len();
+        anyhow::ensure!(began.elapsed() < PATIENCE, "{left} of {count} did not come back");
+        let timeout = if door.connect(guest)? { Timespec { tv_sec: 0, tv_nsec: 0 } } else { WAIT };
+        epoll::wait(&door.epoll, spare_capacity(&mut events), Some(&timeout))?;
+        for event in events.drain(..) {
+            door.receive(event.data.u64() as usize, &mut scratch, guest)?;
+        }
+    }
+    Ok(Back {
+        took: began.elapsed(),
+        latency: Percentiles::of(&mut door.times_us),
+        streams: door.visits.into_iter().filter_map(|visit| visit.stream).collect(),
+        received_each: door.bytes / count.max(1),
+        put_off: door.put_off_times,
+    })
+}
+
+struct Door<'a> {
+    address: &'a str,
+    epoll: rustix::fd::OwnedFd,
+    visits: Vec<Visit>,
+    to_connect: VecDeque<usize>,
+    /// Until when, and who.
+    put_off: Vec<(Instant, usize)>,
+    at_door: usize,
+    put_off_times: u64,
+    bytes: usize,
+    times_us: Vec<u64>,
+}
+
+#[derive(Default)]
+struct Visit {
+    stream: Option<TcpStream>,
+    received: Vec<u8>,
+    began: Option<Instant>,
+}
+
+impl Door<'_> {
+    /// Connects a few, so that those at the door are not kept waiting by those who follow. Whether there are more.
+    fn connect(&mut self, guest: &mut impl Guest) -> anyhow::Result<bool> {
+        let now = Instant::now();
+        let to_connect = &mut self.to_connect;
+        self.put_off.retain(|&(until, who)| {
+            let is_due = until <= now;
+            to_connect.extend(is_due.then_some(who));
+            !is_due
+        });
+        for _ in 0..(AT_ONCE - self.at_door).min(A_FEW) {
+            let Some(who) = self.to_connect.pop_front() else { break };
+            let visit = &mut self.visits[who];
+            visit.began.get_or_insert_with(Instant::now);
+            let mut stream = TcpStream::connect(self.address).context("connecting")?;
             stream.set_nodelay(true)?;
             stream.write_all(&guest.first(who))?;
             stream.set_nonblocking(true)?;
-            epoll::add(&epoll, &stream, epoll::EventData::new_u64(who as u64), epoll::EventFlags::IN)?;
-            streams.push(stream);
+            epoll::add(&self.epoll, &stream, epoll::EventData::new_u64(who as u64), epoll::EventFlags::IN)?;
+            visit.stream = Some(stream);
+            self.at_door += 1;
         }
-        let is_room = streams.len() < count && streams.len() - there < AT_ONCE;
-        let timeout = if is_room { Timespec { tv_sec: 0, tv_nsec: 0 } } else { WAIT };
-        epoll::wait(&epoll, spare_capacity(&mut events), Some(&timeout))?;
-        for event in events.drain(..) {
-            let who = event.data.u64() as usize;
-            let read = match streams[who].read(&mut scratch) {
-                Ok(0) => anyhow::bail!("client {who} was hung up on"),
-                Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error.into()),
-            };
-            bytes += read;
-            received[who].extend_from_slice(&scratch[..read]);
-            match guest.told(who, &mut received[who])? {
-                Step::Wait => {}
-                Step::Say(say) => streams[who].write_all(&say).context("a socket takes no request")?,
-                Step::There => {
-                    there += 1;
-                    times_us.push(connected[who].elapsed().as_micros() as u64);
-                    received[who] = Vec::new();
-                    // What comes later is of no interest.
-                    epoll::delete(&epoll, &streams[who])?;
-                }
+        Ok(!self.to_connect.is_empty() && self.at_door < AT_ONCE)
+    }
+
+    fn receive(&mut self, who: usize, scratch: &mut [u8], guest: &mut impl Guest) -> anyhow::Result<()> {
+        let visit = &mut self.visits[who];
+        let Some(stream) = &mut visit.stream else { return Ok(()) };
+        let count = match stream.read(scratch) {
+            Ok(0) => anyhow::bail!("client {who} was hung up on"),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.bytes += count;
+        visit.received.extend_from_slice(&scratch[..count]);
+        match guest.told(who, &mut visit.received)? {
+            Step::Wait => {}
+            Step::Say(say) => stream.write_all(&say).context("a socket takes no request")?,
+            Step::There => {
+                // What comes later is of no interest.
+                epoll::delete(&self.epoll, &*stream)?;
+                visit.received = Vec::new();
+                self.at_door -= 1;
+                let took = visit.began.map(|began| began.elapsed()).unwrap_or_default();
+                self.times_us.push(took.as_micros() as u64);
+            }
+            Step::Again(after) => {
+                *visit = Visit { began: visit.began, ..Visit::default() };
+                self.at_door -= 1;
+                self.put_off_times += 1;
+                // Spread over as long again, by who it is.
+                let spread = after.mul_f64((who % 64) as f64 / 64.0);
+                self.put_off.push((Instant::now() + after + spread, who));
             }
         }
+        Ok(())
     }
-    let took = began.elapsed();
-    Ok(Back { took, latency: Percentiles::of(&mut times_us), streams, received_each: bytes / count.max(1) })
 }
 
 /// Somebody who comes back with what they knew.
@@ -128,6 +197,13 @@ pub struct Known {
     pub cursor: v1::Cursor,
     /// How many conversations have changed since.
     pub changed: usize,
+}
+
+impl Known {
+    /// Somebody who knows nothing, and has nothing.
+    pub fn nothing(token: &str) -> Known {
+        Known { token: token.to_owned(), cursor: v1::Cursor::default(), changed: 0 }
+    }
 }
 
 /// Clients of the server: each is somebody who is known, and is there when every slot that owed something has said
@@ -172,7 +248,8 @@ impl<'a> Returning<'a> {
 }
 
 impl Guest for Returning<'_> {
-    fn first(&mut self, _who: usize) -> Vec<u8> {
+    fn first(&mut self, who: usize) -> Vec<u8> {
+        self.phases[who] = Phase::default();
         socket::handshake(self.authority).into_bytes()
     }
 

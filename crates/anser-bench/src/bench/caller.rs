@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anser_model::ConversationId;
 use anser_proto::v1::{client_frame::Request, response, server_frame};
@@ -16,6 +18,8 @@ use crate::socket::{self, Attached, BINARY};
 /// Requests that wait for their answers at once.
 const AT_ONCE: usize = 64;
 const READ_BYTES: usize = 64 * 1024;
+/// What is put off is asked again after this.
+const PUT_OFF_PAUSE: Duration = Duration::from_millis(300);
 
 /// Asks.
 pub struct Caller {
@@ -67,25 +71,45 @@ impl Caller {
         let mut requests = requests.into_iter().peekable();
         let mut answers = Vec::new();
         while requests.peek().is_some() {
-            let (first, mut out) = (self.next_id, Vec::new());
-            for request in requests.by_ref().take(AT_ONCE) {
-                socket::push_request(&mut out, self.next_id, request);
-                self.next_id += 1;
+            let group: Vec<Request> = requests.by_ref().take(AT_ONCE).collect();
+            let mut results = vec![None; group.len()];
+            while results.iter().any(Option::is_none) {
+                self.ask_those_left(&group, &mut results)?;
             }
-            self.stream.write_all(&out).context("asking")?;
-            let mut group = BTreeMap::new();
-            while group.len() < (self.next_id - first) as usize {
-                if let server_frame::Frame::Response(v1::Response { id, result: Some(result) }) =
-                    self.frame()?
-                {
-                    let is_error = matches!(result, response::Result::Error(_));
-                    anyhow::ensure!(!is_error, "a question was answered with {result:?}");
-                    group.insert(id, result);
-                }
-            }
-            answers.extend(group.into_values());
+            answers.extend(results.into_iter().flatten());
         }
         Ok(answers)
+    }
+
+    /// Asks what has no result yet. What is put off has none afterwards either.
+    fn ask_those_left(
+        &mut self,
+        group: &[Request],
+        results: &mut [Option<response::Result>],
+    ) -> anyhow::Result<()> {
+        let (mut asked, mut out) = (BTreeMap::new(), Vec::new());
+        for place in (0..group.len()).filter(|&place| results[place].is_none()) {
+            socket::push_request(&mut out, self.next_id, group[place].clone());
+            asked.insert(self.next_id, place);
+            self.next_id += 1;
+        }
+        self.stream.write_all(&out).context("asking")?;
+        let mut is_put_off = false;
+        while !asked.is_empty() {
+            let server_frame::Frame::Response(answer) = self.frame()? else { continue };
+            let place = asked.remove(&answer.id).context("an answer belongs to a question")?;
+            if socket::is_put_off(answer.result.as_ref()) {
+                is_put_off = true;
+                continue;
+            }
+            let is_error = matches!(answer.result, None | Some(response::Result::Error(_)));
+            anyhow::ensure!(!is_error, "a question was answered with {answer:?}");
+            results[place] = answer.result;
+        }
+        if is_put_off {
+            sleep(PUT_OFF_PAUSE);
+        }
+        Ok(())
     }
 
     /// Makes groups of these people. Their ids.

@@ -42,12 +42,12 @@ pub trait Speaker {
     /// Appends message `number` of a circle.
     fn ask(&mut self, circle: usize, number: u64, out: &mut Vec<u8>);
 
-    /// An answer came to the first of a circle.
+    /// An answer came to the first of a circle. Whether it is one: else the message was put off.
     ///
     /// # Errors
-    /// It is none.
-    fn answer(&mut self, _circle: usize, _payload: &[u8]) -> anyhow::Result<()> {
-        Ok(())
+    /// It is neither.
+    fn answer(&mut self, _circle: usize, _payload: &[u8]) -> anyhow::Result<bool> {
+        Ok(true)
     }
 
     /// A socket of a circle was told something.
@@ -65,15 +65,19 @@ impl<A: FnMut(usize, u64, &mut Vec<u8>)> Speaker for A {
     }
 }
 
-/// A message is done when it is answered and everybody was told.
+/// A message is done when everybody was told; whoever is told knows that it is durable.
 pub struct Counting<S> {
     circles: Circles,
     /// What is said.
     pub speaker: S,
-    said: Vec<u64>,
-    /// By socket: answers or events.
+    asked: Vec<u64>,
+    /// By circle: messages that were answered, and such that were put off.
+    answered: Vec<u64>,
+    put_off: Vec<u64>,
+    /// By socket.
     told: Vec<u64>,
-    /// By circle: the oldest message that is not done, and how many have not been told it and the ones after it.
+    /// By circle: the oldest message that is not done, of those that were not put off, and how many have not been told
+    /// it and the ones after it.
     left: Vec<(u64, VecDeque<usize>)>,
 }
 
@@ -83,10 +87,33 @@ impl<S: Speaker> Counting<S> {
         Counting {
             circles,
             speaker,
-            said: vec![0; circles.count],
+            asked: vec![0; circles.count],
+            answered: vec![0; circles.count],
+            put_off: vec![0; circles.count],
             told: vec![0; circles.sockets()],
             left: vec![(0, VecDeque::new()); circles.count],
         }
+    }
+
+    /// How many messages of a circle were accepted.
+    pub fn accepted(&self, circle: usize) -> u64 {
+        self.answered[circle] - self.put_off[circle]
+    }
+
+    fn answer(&mut self, at: usize, payload: &[u8], next: &mut Next) -> anyhow::Result<()> {
+        let circle = at / self.circles.size;
+        self.answered[circle] += 1;
+        if self.speaker.answer(circle, payload)? {
+            return Ok(());
+        }
+        // Members are told in order, so what they were told so far counts for the messages before: the newest is the one
+        // that nobody was told.
+        let newest = self.left[circle].1.pop_back();
+        let is_untold = newest.is_none_or(|left| left == self.circles.size - 1);
+        anyhow::ensure!(is_untold, "circle {circle} was told what was put off");
+        self.put_off[circle] += 1;
+        next.put_off.push(at);
+        Ok(())
     }
 
     fn count(&mut self, at: usize, next: &mut Next) -> anyhow::Result<()> {
@@ -108,9 +135,9 @@ impl<S: Speaker> Counting<S> {
 impl<S: Speaker> Wire for Counting<S> {
     fn ask(&mut self, at: usize, _now: Instant, out: &mut Vec<u8>) {
         let circle = at / self.circles.size;
-        self.speaker.ask(circle, self.said[circle], out);
-        self.said[circle] += 1;
-        self.left[circle].1.push_back(self.circles.size);
+        self.speaker.ask(circle, self.asked[circle], out);
+        self.asked[circle] += 1;
+        self.left[circle].1.push_back(self.circles.size - 1);
     }
 
     fn take(&mut self, at: usize, _now: Instant, bytes: &[u8], next: &mut Next) -> anyhow::Result<usize> {
@@ -121,13 +148,19 @@ impl<S: Speaker> Wire for Counting<S> {
             taken += framed.end;
             match payload.first() {
                 _ if framed.opcode == CLOSE => anyhow::bail!("the server closed connection {at}"),
-                Some(&RESPONSE_KEY) if member == 0 => self.speaker.answer(circle, payload)?,
-                Some(&EVENT_KEY) if member > 0 => self.speaker.told(circle, member, payload)?,
-                _ => continue,
+                Some(&RESPONSE_KEY) if member == 0 => self.answer(at, payload, next)?,
+                Some(&EVENT_KEY) if member > 0 => {
+                    self.speaker.told(circle, member, payload)?;
+                    self.count(at, next)?;
+                }
+                _ => {}
             }
-            self.count(at, next)?;
         }
         Ok(taken)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.asked == self.answered
     }
 }
 

@@ -47,10 +47,9 @@ struct Round {
 ///
 /// # Errors
 /// The server fails, or an acknowledged message was lost, doubled or reordered.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let many = options.size.pick(12, 1_000, 1_000);
     let mut direct = Direct { stage: Stage::open(options, many)?, sizes: Sizes::usual(), rounds: 0 };
-    let mut figures = Vec::new();
     if options.wants("pair") {
         figures.extend(direct.pair()?);
     }
@@ -70,8 +69,7 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("direct.svg"), direct.plot()?)?;
     }
-    direct.stage.close()?;
-    Ok(figures)
+    direct.stage.close()
 }
 
 struct Direct<'a> {
@@ -117,21 +115,24 @@ impl Direct<'_> {
 
     fn pairs(&mut self) -> anyhow::Result<[Figure; 2]> {
         let shape = Shape { connections: self.stage.options.size.pick(8, 200, 200), both: false };
-        let (ours, limit) = self.between(shape, true, "100 pairs")?;
-        let rate =
-            Figure::new(NAME, "100 pairs, delivered and durable", ours.delivered_rate, Unit::PerSecond)
-                .beside(limit.rate)
-                .goal(Goal::AtLeast(65_000.0))
-                .latency(ours.deliveries, Some(limit.latency));
+        let pairs = shape.connections / 2;
+        let (ours, limit) = self.between(shape, true, &format!("{pairs} pairs"))?;
+        let name = format!("{pairs} pairs, delivered and durable");
+        let rate = Figure::new(NAME, name, ours.delivered_rate, Unit::PerSecond)
+            .beside(limit.rate)
+            .goal(Goal::AtLeast(65_000.0))
+            .latency(ours.deliveries, Some(limit.latency));
         let p99 = ours.deliveries.p99 as f64 / 1e3;
-        let late = Figure::new(NAME, "100 pairs, send to delivery, p99", p99, Unit::Milliseconds)
+        let name = format!("{pairs} pairs, send to delivery, p99");
+        let late = Figure::new(NAME, name, p99, Unit::Milliseconds)
             .beside(limit.latency.p99 as f64 / 1e3)
             .goal(Goal::AtMost(20.0));
         Ok([self.finished(rate, &ours)?, self.finished(late, &ours)?])
     }
 
     fn many(&mut self, connections: usize) -> anyhow::Result<Figure> {
-        let (ours, limit) = self.between(Shape { connections, both: true }, false, "1,000 connections")?;
+        let (ours, limit) =
+            self.between(Shape { connections, both: true }, false, &format!("{connections} connections"))?;
         let name = format!("{connections} connections, one in flight, durable");
         let figure = Figure::new(NAME, name, ours.outcome.rate, Unit::PerSecond)
             .beside(limit.rate)

@@ -135,7 +135,7 @@ impl Figure {
     /// A scenario that came to no figure.
     pub fn void(scenario: &'static str, why: &anyhow::Error) -> Figure {
         let verdict = Verdict::Void(format!("{why:#}"));
-        Figure { verdict, ..Figure::new(scenario, "all of it", 0.0, Unit::PerSecond) }
+        Figure { verdict, ..Figure::new(scenario, "what would follow", 0.0, Unit::PerSecond) }
     }
 
     /// Beside its limit.
@@ -160,7 +160,7 @@ impl Figure {
     pub fn used(self, outcome: &Outcome, units: u64, stage: &Stage<'_>) -> anyhow::Result<Figure> {
         let processor_us = outcome.used.processor.as_secs_f64() * 1e6 / units.max(1) as f64;
         let resident_mib = Some(stage.resident_mib()?);
-        Ok(Figure { processor_us: Some(processor_us), resident_mib, ..self })
+        Ok(Figure { processor_us: Some(processor_us), resident_mib, errors: outcome.put_off, ..self })
     }
 
     /// Verified.

@@ -13,12 +13,14 @@ use super::pen::{Pen, Sizes, number_of, padded};
 use super::plot::{self, Series};
 use super::stage::Stage;
 use super::tally::Tally;
+use super::witness::Witness;
 use crate::load::{self, Outcome, Plan};
 use crate::raw::fanout;
-use crate::socket::push_request;
+use crate::socket::{is_put_off, push_request};
 use crate::talk::Faults;
 
-/// Receivers of each group that decode and verify what comes; the others count it.
+/// Receivers of each group that decode and verify what comes; the others count it. In the first group there is a
+/// whole client too.
 const SAMPLE: usize = 8;
 const NAME: &str = "group";
 /// Messages in flight of which times are plotted.
@@ -28,11 +30,10 @@ const DEPTHS: [usize; 5] = [1, 2, 4, 8, 16];
 ///
 /// # Errors
 /// The server fails, or a message was lost, doubled or reordered.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let of_500 = Circles { count: 1, size: options.size.pick(20, 500, 500) };
     let of_10 = Circles { count: options.size.pick(2, 50, 50), size: options.size.pick(5, 10, 10) };
     let stage = Stage::open(options, of_500.sockets().max(of_10.sockets()))?;
-    let mut figures = Vec::new();
     if options.wants("500") {
         let group = Group::open(&stage, of_500)?;
         let name = format!("fan-out to {}, lock-step", of_500.size);
@@ -49,8 +50,7 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
         let figure = Group::open(&stage, of_10)?.measure(&name, 1, Goal::OfLimitAtLeast(0.0))?;
         figures.push(Figure { goal: None, ..figure });
     }
-    stage.close()?;
-    Ok(figures)
+    stage.close()
 }
 
 /// Groups that were made, the first of each being its owner.
@@ -110,6 +110,8 @@ impl<'a> Group<'a> {
             verified,
         };
         let mut wire = Counting::new(self.circles, speaker);
+        // On a connection of its own: not counted, but judged.
+        let witness = Witness::start(self.stage, self.circles.size - 1, self.cids[0])?;
         let lag = self.stage.watch_lag()?;
         let outcome = load::run(&mut ends, &mut wire, plan.of(self.stage.pid()?))?;
         let lag = lag.stop()?;
@@ -117,6 +119,7 @@ impl<'a> Group<'a> {
             let faults = tally.faults();
             anyhow::ensure!(faults == Faults::default(), "{faults:?}");
         }
+        witness.testify(wire.accepted(0))?;
         Ok((outcome, lag))
     }
 
@@ -155,8 +158,12 @@ impl Speaker for InGroups<'_> {
         push_request(out, number + 2, request);
     }
 
-    fn answer(&mut self, circle: usize, payload: &[u8]) -> anyhow::Result<()> {
+    fn answer(&mut self, circle: usize, payload: &[u8]) -> anyhow::Result<bool> {
         let frame = decode_server(payload, Encoding::Binary)?.frame;
+        if matches!(&frame, Some(server_frame::Frame::Response(answer)) if is_put_off(answer.result.as_ref()))
+        {
+            return Ok(false);
+        }
         let Some(server_frame::Frame::Response(v1::Response {
             id,
             result: Some(response::Result::Accepted(accepted)),
@@ -165,7 +172,7 @@ impl Speaker for InGroups<'_> {
             anyhow::bail!("a message was answered with {frame:?}");
         };
         self.tallies[circle].acknowledge(0, id - 2, accepted.seq);
-        Ok(())
+        Ok(true)
     }
 
     fn told(&mut self, circle: usize, member: usize, payload: &[u8]) -> anyhow::Result<()> {

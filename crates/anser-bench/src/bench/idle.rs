@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::Pid;
 
+use super::back::{self, Known, Returning};
 use super::figures::{Figure, Goal, Unit};
 use super::options::Options;
 use super::stage::Stage;
@@ -17,8 +18,6 @@ use crate::server::ServerPlan;
 
 /// People whose sessions they are.
 const PEOPLE: usize = 50;
-/// Sessions between two looks at the clock.
-const AT_ONCE: usize = 1_000;
 /// How often memory is looked at until it rests.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// After so many looks it counts as it is.
@@ -32,21 +31,26 @@ const NAME: &str = "idle";
 ///
 /// # Errors
 /// A process fails, or a session is not let in.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let (few, many) = options.size.pick((30, 60), (9_000, 18_000), (9_000, 18_000));
     options.step("the limit")?;
     let command = [options.raw_command.clone(), vec!["raw-held".into()]].concat();
     let holder = RawProcess::start(&command, &[])?;
-    let raw = slope(options, holder.pid(), (few, many), |_| {
-        TcpStream::connect(&holder.address).context("connecting to the raw holder")
+    let raw = slope(options, holder.pid(), (few, many), |more| {
+        let connect = |_| TcpStream::connect(&holder.address).context("connecting to the raw holder");
+        (0..more).map(connect).collect()
     })?;
     drop(holder);
     // Memory that is given back at once: otherwise what start-up and signing in left behind is as large as the
     // sessions.
     let plan = ServerPlan { frugal: true, ..ServerPlan::from_environment()? };
     let stage = Stage::open_with(options, options.size.pick(5, PEOPLE, PEOPLE), plan)?;
-    let people = stage.people.len();
-    let ours = slope(options, stage.pid()?, (few, many), |number| Ok(stage.attach(number % people)?.stream))?;
+    let known: Vec<Known> =
+        (0..stage.people.len()).map(|person| Known::nothing(stage.token(person))).collect();
+    let authority = stage.authority();
+    let ours = slope(options, stage.pid()?, (few, many), |more| {
+        Ok(back::come(&authority, more, &mut Returning::new(&authority, &known, more))?.streams)
+    })?;
     let resident_mib = Some(stage.resident_mib()?);
     stage.close()?;
     let name = format!("memory of an idle session, {few} to {many}");
@@ -57,7 +61,8 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let all =
         Figure::new(NAME, format!("own memory with {many} sessions"), mib(ours.own_bytes), Unit::Mebibytes)
             .beside(mib(raw.own_bytes));
-    Ok(vec![Figure { resident_mib, ..each }, all])
+    figures.extend([Figure { resident_mib, ..each }, all]);
+    Ok(())
 }
 
 struct Slope {
@@ -71,20 +76,14 @@ fn slope(
     options: &Options,
     pid: Pid,
     (few, many): (usize, usize),
-    mut connect: impl FnMut(usize) -> anyhow::Result<TcpStream>,
+    mut connect: impl FnMut(usize) -> anyhow::Result<Vec<TcpStream>>,
 ) -> anyhow::Result<Slope> {
-    let mut held = Vec::with_capacity(many);
-    let mut own_bytes = [0, 0];
-    for (place, (from, to)) in [(0, few), (few, many)].into_iter().enumerate() {
-        for number in from..to {
-            if number % AT_ONCE == 0 {
-                options.step(&format!("{number} of {many} sessions"))?;
-            }
-            held.push(connect(number)?);
-        }
-        own_bytes[place] = at_rest(pid)?;
-    }
-    let [before, after] = own_bytes;
+    options.step(&format!("{few} sessions"))?;
+    let _few = connect(few)?;
+    let before = at_rest(pid)?;
+    options.step(&format!("{many} sessions"))?;
+    let _more = connect(many - few)?;
+    let after = at_rest(pid)?;
     let bytes_each = after.saturating_sub(before) as f64 / (many - few) as f64;
     Ok(Slope { bytes_each, own_bytes: after })
 }

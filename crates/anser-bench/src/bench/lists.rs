@@ -19,12 +19,11 @@ const NAME: &str = "lists";
 ///
 /// # Errors
 /// The server fails, or a list has other rows than were asked for.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let stage = Stage::open(options, ROWS)?;
     let accounts: Vec<u64> = (0..ROWS).map(|person| stage.account(person).0).collect();
     let cids = Caller::new(&stage, 0)?.groups(ROWS, &accounts[1..])?;
     let connections = options.size.pick(4, 200, 200);
-    let mut figures = Vec::new();
     let kinds = [
         ("conversations", Kind::Conversations, "conversations, 20 rows"),
         ("contacts", Kind::People, "contacts (profiles), 20 rows"),
@@ -40,8 +39,7 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
         let asked = questions::ask(&stage, ends, lists, options.brief())?;
         figures.push(questions::figure(&stage, NAME, name, &asked)?.goal(Goal::AtLeast(80_000.0)));
     }
-    stage.close()?;
-    Ok(figures)
+    stage.close()
 }
 
 #[derive(Clone, Copy)]
@@ -77,7 +75,8 @@ impl Question for Lists {
             response::Result::ConversationList(list) => {
                 let mut cids: Vec<_> = list.heads.iter().map(|head| head.cid.clone()).collect();
                 let mut expected: Vec<_> = self.cids.iter().map(|&cid| cid_bytes(cid)).collect();
-                (cids.sort(), expected.sort());
+                cids.sort();
+                expected.sort();
                 cids == expected
             }
             response::Result::ProfileList(list) => {

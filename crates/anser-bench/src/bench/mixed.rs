@@ -31,7 +31,7 @@ const SEED: u64 = 7;
 ///
 /// # Errors
 /// The server fails, or a message was lost, doubled or reordered.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let people = options.size.pick(20, 200, 200);
     let stage = Stage::open(options, people)?;
     let circles = make_circles(&stage, people, options.size.pick(10, 250, 250))?;
@@ -64,8 +64,8 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
             .latency(outcome.latency, Some(limit.latency))
             .note(note)
             .used(&outcome, outcome.answers, &stage)?;
-    stage.close()?;
-    Ok(vec![Figure { lag_facts: Some(lag), errors: wire.put_off, ..figure }.intact()])
+    figures.push(Figure { lag_facts: Some(lag), ..figure }.intact());
+    stage.close()
 }
 
 /// A conversation of some people.
@@ -117,7 +117,6 @@ struct Mixed<'a> {
     asked: Vec<(u64, (usize, usize), u64)>,
     said: u64,
     delivered: u64,
-    put_off: u64,
 }
 
 impl<'a> Mixed<'a> {
@@ -147,7 +146,6 @@ impl<'a> Mixed<'a> {
             asked: vec![(1, (0, 0), 0); people],
             said: 0,
             delivered: 0,
-            put_off: 0,
         }
     }
 
@@ -166,16 +164,16 @@ impl<'a> Mixed<'a> {
         members.iter().position(|&it| it == person).context("only members are told")
     }
 
-    fn answer(&mut self, person: usize, answer: v1::Response) -> anyhow::Result<()> {
+    fn answer(&mut self, person: usize, answer: v1::Response, next: &mut Next) -> anyhow::Result<()> {
         let (id, place, tag) = self.asked[person];
         anyhow::ensure!(answer.id == id, "person {person} did not ask for {answer:?}");
         match answer.result {
             Some(response::Result::Accepted(accepted)) => {
                 let member = self.member(place, person)?;
                 self.tallies[place.0][place.1].acknowledge(member, tag, accepted.seq);
+                next.done.push(person);
             }
-            // Nothing happened.
-            Some(response::Result::Error(error)) if error.retry_after_ms > 0 => self.put_off += 1,
+            ref result if socket::is_put_off(result.as_ref()) => next.put_off.push(person),
             other => anyhow::bail!("message {tag} was answered with {other:?}"),
         }
         Ok(())
@@ -221,8 +219,7 @@ impl Wire for Mixed<'_> {
             anyhow::ensure!(framed.opcode != CLOSE, "the server closed connection {at}");
             match decode_server(payload, Encoding::Binary)?.frame {
                 Some(server_frame::Frame::Response(answer)) => {
-                    self.answer(at, answer)?;
-                    next.done.push(at);
+                    self.answer(at, answer, next)?;
                 }
                 Some(server_frame::Frame::Event(event)) => self.event(at, &event)?,
                 Some(server_frame::Frame::Resync(_)) => anyhow::bail!("connection {at} was told to resync"),

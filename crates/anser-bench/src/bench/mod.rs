@@ -9,7 +9,7 @@
 //! | [`figures`], [`plot`], [`progress`] | what is printed |
 //! | [`options`], [`stage`], [`caller`], [`pen`] | how much, on which server, and what is said there |
 //! | [`circles`], [`questions`], [`back`], [`new_pairs`], [`read_marks`] | what is said on many sockets, by [`crate::load`] |
-//! | [`tally`], [`zipf`] | whether all of it came, and who says it where |
+//! | [`tally`], [`witness`], [`zipf`] | whether all of it came, and who says it where |
 
 pub mod back;
 pub mod caller;
@@ -34,6 +34,7 @@ pub mod stage;
 pub mod storm;
 pub mod sync;
 pub mod tally;
+pub mod witness;
 pub mod zipf;
 
 use std::ffi::OsString;
@@ -114,8 +115,8 @@ pub struct Flags {
     only: Option<String>,
 }
 
-/// A scenario.
-pub type Scenario = fn(&Options) -> anyhow::Result<Vec<Figure>>;
+/// A scenario: what it measured stands, even if it fails later.
+pub type Scenario = fn(&Options, &mut Vec<Figure>) -> anyhow::Result<()>;
 
 /// All of them, in the order in which they are measured.
 pub const SCENARIOS: [(&str, Scenario); 10] = [
@@ -171,12 +172,17 @@ impl Flags {
             progress: Progress::on_standard_error(),
             until: Instant::now(),
         };
+        if let Some(load) = others_load() {
+            eprintln!("this machine is busy (load {load:.1}): what comes out says little of it");
+        }
         let mut void = Vec::new();
         for (number, &&(name, scenario)) in chosen.iter().enumerate() {
             options.progress.enter(format!("[{}/{}] {name}:", number + 1, chosen.len()));
             options.until = Instant::now() + size.pick(BOUND_TINY, BOUND_QUICK, BOUND_FULL);
             // What went wrong in one scenario says nothing about the others.
-            let figures = scenario(&options).unwrap_or_else(|error| vec![Figure::void(name, &error)]);
+            let mut figures = Vec::new();
+            let ended = scenario(&options, &mut figures);
+            figures.extend(ended.err().map(|error| Figure::void(name, &error)));
             options.progress.clear();
             for figure in &figures {
                 println!("{}", figure.shown(self.json));
@@ -186,4 +192,12 @@ impl Flags {
         anyhow::ensure!(void.is_empty(), "void: {}", void.join(", "));
         Ok(())
     }
+}
+
+/// The load of the last minute, where it is more than some other program's idling.
+fn others_load() -> Option<f64> {
+    let told = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let load: f64 = told.split(' ').next()?.parse().ok()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (load > 0.3 * cores as f64).then_some(load)
 }

@@ -62,6 +62,12 @@ impl Wire for Strangers {
             taken += framed.end;
             anyhow::ensure!(framed.opcode != CLOSE, "the server closed connection {at}");
             let number = match decode_server(payload, Encoding::Binary)?.frame {
+                Some(server_frame::Frame::Response(answer)) if socket::is_put_off(answer.result.as_ref()) => {
+                    // It is said again.
+                    self.asked -= 1;
+                    next.put_off.push(at);
+                    continue;
+                }
                 Some(server_frame::Frame::Response(answer)) => {
                     let is_accepted = matches!(&answer.result, Some(response::Result::Accepted(_)));
                     anyhow::ensure!(is_accepted, "a first message was answered with {answer:?}");

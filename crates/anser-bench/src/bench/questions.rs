@@ -57,6 +57,10 @@ impl<Q: Question> Wire for Asking<Q> {
                     anyhow::bail!("connection {at} was told {frame:?}");
                 };
                 anyhow::ensure!(id == self.ids[at], "connection {at} did not ask for {result:?}");
+                if socket::is_put_off(Some(&result)) {
+                    next.put_off.push(at);
+                    continue;
+                }
                 self.question.look(at, &result)?;
             }
             next.done.push(at);

@@ -38,6 +38,15 @@ impl ReadMarks {
         }
     }
 
+    /// It is said again, or read again.
+    fn put_off(&mut self, at: usize, next: &mut Next) {
+        if at % 2 == 1 {
+            return next.reactions.push(at);
+        }
+        self.pairs[at / 2].said -= 1;
+        next.put_off.push(at);
+    }
+
     fn event(&mut self, at: usize, event: &v1::Event, next: &mut Next) -> anyhow::Result<()> {
         let pair = &mut self.pairs[at / 2];
         match &event.change {
@@ -48,7 +57,9 @@ impl ReadMarks {
                 pair.delivered_seq = event.seq;
                 next.reactions.push(at);
             }
-            Some(event::Change::MarkMoved(mark)) if at % 2 == 0 && mark.member == pair.accounts[1].0 => {
+            Some(event::Change::MarkMoved(mark))
+                if at.is_multiple_of(2) && mark.member == pair.accounts[1].0 =>
+            {
                 let is_it = mark.seq == pair.delivered_seq && mark.seq > pair.read_seq;
                 anyhow::ensure!(
                     is_it,
@@ -87,6 +98,9 @@ impl Wire for ReadMarks {
             taken += framed.end;
             anyhow::ensure!(framed.opcode != CLOSE, "the server closed connection {at}");
             match decode_server(payload, Encoding::Binary)?.frame {
+                Some(server_frame::Frame::Response(answer)) if socket::is_put_off(answer.result.as_ref()) => {
+                    self.put_off(at, next);
+                }
                 Some(server_frame::Frame::Response(answer)) => {
                     let is_accepted = matches!(&answer.result, Some(response::Result::Accepted(_)));
                     anyhow::ensure!(is_accepted, "connection {at} was answered with {answer:?}");

@@ -26,7 +26,7 @@ const NAME: &str = "rest";
 ///
 /// # Errors
 /// The server does not start.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     options.step("the limit")?;
     let command = [options.raw_command.clone(), vec!["raw-held".into()]].concat();
     let began = Instant::now();
@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let binary = std::fs::read(server.binary())?;
     let loaded = loaded_bytes(&binary).context("the binary is an ELF file of 64 bits")?;
     runtime.block_on(server.stop())?;
-    Ok(vec![
+    figures.extend([
         Figure::new(NAME, "resident memory at rest", resident_mib, Unit::Mebibytes)
             .beside(raw_mib)
             .goal(Goal::AtMost(40e6 / MIB)),
@@ -65,7 +65,8 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
         Figure::new(NAME, "binary without symbols", loaded as f64 / MIB, Unit::Mebibytes)
             .goal(Goal::AtMost(60e6 / MIB))
             .note(format!("{:.0} MiB as it lies there", binary.len() as f64 / MIB)),
-    ])
+    ]);
+    Ok(())
 }
 
 fn wait_until_ready(authority: &str) -> anyhow::Result<()> {

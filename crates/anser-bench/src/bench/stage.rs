@@ -27,6 +27,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const METRICS_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the stores may take to hold everything.
 const STORES_PATIENCE: Duration = Duration::from_secs(60);
+/// How often somebody comes who is put off, and after how long.
+const ATTEMPTS: usize = 10;
+const PUT_OFF_PAUSE: Duration = Duration::from_millis(500);
 /// Connections between two looks at the clock.
 const AT_ONCE: usize = 500;
 
@@ -89,12 +92,19 @@ impl<'a> Stage<'a> {
         self.people[person].keys.first().map_or("", |key| key.access_token.as_str())
     }
 
-    /// A connection of somebody.
+    /// A connection of somebody, who comes again where it is put off.
     ///
     /// # Errors
     /// It is not let in.
     pub fn attach(&self, person: usize) -> anyhow::Result<Attached> {
-        attach(&self.authority(), self.token(person))
+        let mut attempts = 1;
+        loop {
+            match attach(&self.authority(), self.token(person)) {
+                Err(_) if attempts < ATTEMPTS => sleep(PUT_OFF_PAUSE),
+                ended => return ended,
+            }
+            attempts += 1;
+        }
     }
 
     /// Connections of these, with so many requests in flight each; and what the server's clock says.

@@ -25,8 +25,8 @@ const GONE: Duration = Duration::from_millis(1_500);
 ///
 /// # Errors
 /// The server fails, or somebody is told of other changes than there were.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
-    let people = options.size.pick(20, 1_500, 1_500);
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
+    let people = options.size.pick(20, 300, 1_500);
     let clients = options.size.pick(60, 18_000, 18_000);
     let stage = Stage::open(options, people)?;
     let known = everybody_knows(&stage, people)?;
@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let (ours, first_answer) = come(&authority, &known, clients)?;
     let used = crate::process::used(stage.pid()?)?.since(before);
     let resident_mib = stage.resident_mib()?;
-    let (took, latency, rate) = (ours.took, ours.latency, ours.rate());
+    let (took, latency, rate, errors) = (ours.took, ours.latency, ours.rate(), ours.put_off);
     let received_each = ours.received_each;
     drop(ours);
     options.step("the limit")?;
@@ -53,9 +53,14 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
         .latency(latency, Some(limit.latency))
         .note(format!("all there in {:.1} s (limit {:.1} s)", took.as_secs_f64(), limit.took.as_secs_f64()))
         .intact();
-    stage.close()?;
     let processor_us = used.processor.as_secs_f64() * 1e6 / clients as f64;
-    Ok(vec![Figure { processor_us: Some(processor_us), resident_mib: Some(resident_mib), ..figure }])
+    figures.push(Figure {
+        processor_us: Some(processor_us),
+        resident_mib: Some(resident_mib),
+        errors,
+        ..figure
+    });
+    stage.close()
 }
 
 /// What a bare program does for as many bytes.

@@ -22,7 +22,7 @@ const NAME: &str = "sync";
 ///
 /// # Errors
 /// The server fails, or a sync tells of other changes than there were.
-pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
+pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let (conversations, changed) = options.size.pick((30, 5), (500, 20), (500, 20));
     let people = 20;
     let stage = Stage::open(options, people)?;
@@ -44,24 +44,23 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
         .note(format!("answers of {} B", ours.bytes_each.1))
         .intact()
         .used(&ours, ours.answers, &stage)?;
-    let mut figures = vec![figure];
+    figures.push(figure);
     let clients = options.size.pick(20, 2_000, 5_000);
     options.step(&format!("{clients} clients come back for it"))?;
     let authority = stage.authority();
     let (back, first_answer) = storm::come(&authority, &known, clients)?;
-    let (rate, latency, received_each) = (back.rate(), back.latency, back.received_each);
+    let (rate, latency, received_each, errors) =
+        (back.rate(), back.latency, back.received_each, back.put_off);
     drop(back);
     let limit = storm::limit(options, &authority, clients, (first_answer, received_each))?;
     let name = format!("the same by coming back, {clients} clients");
-    figures.push(
-        Figure::new(NAME, name, rate, Unit::PerSecond)
-            .beside(limit.rate())
-            .latency(latency, Some(limit.latency))
-            .note("connecting, handshake and hello included")
-            .intact(),
-    );
-    stage.close()?;
-    Ok(figures)
+    let figure = Figure::new(NAME, name, rate, Unit::PerSecond)
+        .beside(limit.rate())
+        .latency(latency, Some(limit.latency))
+        .note("connecting, handshake and hello included")
+        .intact();
+    figures.push(Figure { errors, ..figure });
+    stage.close()
 }
 
 /// Everybody is in all the groups, and something is said in some of them since they came to know of them.
@@ -143,6 +142,9 @@ impl Wire for Syncing<'_> {
                     result: Some(response::Result::SyncStarted(started)),
                 })) if id == self.ids[at] => {
                     *waits = Waits { is_started: true, owing: started.owing, heads: 0 };
+                }
+                Some(server_frame::Frame::Response(answer)) if socket::is_put_off(answer.result.as_ref()) => {
+                    next.put_off.push(at);
                 }
                 Some(server_frame::Frame::SyncHeads(heads)) => {
                     waits.heads += heads.heads.len();

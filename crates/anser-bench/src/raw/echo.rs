@@ -179,7 +179,7 @@ impl Wire for Bare<'_> {
             self.received += u64::from(is_event);
             match (is_event, self.work.and_back) {
                 (false, false) => next.done.push(at),
-                (true, true) if at % 2 == 0 => next.done.push(at),
+                (true, true) if at.is_multiple_of(2) => next.done.push(at),
                 (true, true) => next.reactions.push(at),
                 _ => {}
             }
