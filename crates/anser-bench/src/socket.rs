@@ -28,6 +28,33 @@ pub struct Attached {
     pub server_time_ms: u64,
     /// The history that seqs belong to.
     pub timeline: u64,
+    /// Slots whose heads are still to come.
+    pub owing: Vec<u32>,
+}
+
+impl Attached {
+    /// Waits until no slot owes anything: from then on whatever happens comes as an event. What came meanwhile is
+    /// passed over.
+    ///
+    /// # Errors
+    /// The server hangs up, or does not go on.
+    pub fn settle(&mut self) -> anyhow::Result<()> {
+        let bytes = &mut self.already_read;
+        while !self.owing.is_empty() {
+            let Some(frame) = next_frame(bytes) else {
+                read_more(&mut self.stream, bytes)?;
+                continue;
+            };
+            let told = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
+            bytes.drain(..frame.end);
+            if let Some(server_frame::Frame::SyncHeads(heads)) = told.frame
+                && heads.done
+            {
+                self.owing.retain(|&slot| slot != heads.slot);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Connects and upgrades: the socket, and what came after the answer to the handshake.
@@ -93,7 +120,7 @@ pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
     };
     bytes.shrink_to_fit();
     let (server_time_ms, timeline) = (welcome.server_time_ms, welcome.timeline);
-    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline })
+    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline, owing: welcome.owing })
 }
 
 fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Runs a scenario, which must print these figures and no others.
 fn check(scenario: &str, expected: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_anser-bench"))
-        .args([scenario, "--tiny", "--json"])
+        .args(["bench", scenario, "--tiny", "--json"])
         .stderr(Stdio::inherit())
         .output()
         .expect("it can be run");

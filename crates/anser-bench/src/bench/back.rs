@@ -278,6 +278,12 @@ impl Guest for Returning<'_> {
                     phase.is_welcome = true;
                     phase.owing = welcome.owing.into();
                 }
+                Some(server_frame::Frame::Response(v1::Response {
+                    result: Some(response::Result::Error(error)),
+                    ..
+                })) if error.retry_after_ms > 0 => {
+                    return Ok(Step::Again(Duration::from_millis(error.retry_after_ms)));
+                }
                 Some(server_frame::Frame::Response(other)) => {
                     anyhow::bail!("hello was answered with {other:?}")
                 }

@@ -39,7 +39,7 @@ impl Caller {
     /// # Errors
     /// It is not let in.
     pub fn new(stage: &Stage<'_>, person: usize) -> anyhow::Result<Caller> {
-        let Attached { stream, already_read, server_time_ms, timeline } = stage.attach(person)?;
+        let Attached { stream, already_read, server_time_ms, timeline, .. } = stage.attach(person)?;
         let slots = BTreeMap::new();
         Ok(Caller {
             stream,
@@ -131,7 +131,6 @@ impl Caller {
         let response::Result::SyncStarted(mut started) = self.ask(Request::Sync(v1::Sync::default()))? else {
             anyhow::bail!("a sync is answered with what it starts");
         };
-        // Heads of the hello may still come, and say less.
         while !started.owing.is_empty() {
             if let server_frame::Frame::SyncHeads(heads) = self.frame()?
                 && heads.done

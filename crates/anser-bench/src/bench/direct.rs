@@ -9,7 +9,7 @@ use super::options::Options;
 use super::pen::Sizes;
 use super::plot::{self, Series};
 use super::read_marks::ReadMarks;
-use super::stage::Stage;
+use super::stage::{Lag, Stage};
 use crate::load::{self, Outcome, Plan};
 use crate::raw::echo::{self, Work};
 use crate::report::Percentiles;
@@ -40,7 +40,7 @@ struct Round {
     outcome: Outcome,
     delivered_rate: f64,
     deliveries: Percentiles,
-    lag: (u64, u64),
+    lag: Lag,
 }
 
 /// Measures.
@@ -256,7 +256,7 @@ impl Direct<'_> {
 
     fn finished(&self, figure: Figure, round: &Round) -> anyhow::Result<Figure> {
         let figure = self.used(figure, &round.outcome)?;
-        Ok(Figure { lag_facts: Some(round.lag), ..figure }.intact())
+        Ok(Figure { lag: Some(round.lag), ..figure }.intact())
     }
 
     fn used(&self, figure: Figure, outcome: &Outcome) -> anyhow::Result<Figure> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::stage::Stage;
+use super::stage::{Lag, Stage};
 use crate::load::Outcome;
 use crate::report::Percentiles;
 
@@ -101,8 +101,8 @@ pub struct Figure {
     pub processor_us: Option<f64>,
     /// The server's resident memory afterwards, in MiB.
     pub resident_mib: Option<f64>,
-    /// Durable facts that the stores did not hold yet: the most that were seen, and at the end.
-    pub lag_facts: Option<(u64, u64)>,
+    /// How far the stores were behind the log.
+    pub lag: Option<Lag>,
     /// Requests that were put off or refused.
     pub errors: u64,
     /// Whether it counts.
@@ -125,7 +125,7 @@ impl Figure {
             limit_latency: None,
             processor_us: None,
             resident_mib: None,
-            lag_facts: None,
+            lag: None,
             errors: 0,
             verdict: Verdict::default(),
             note: String::new(),
@@ -212,9 +212,7 @@ impl Figure {
         parts.extend(self.limit_latency.map(|times| times_shown("limit ", times)));
         parts.extend(self.processor_us.map(|us| format!("server CPU {us:.1} us each")));
         parts.extend(self.resident_mib.map(|mib| format!("resident {mib:.0} MiB")));
-        parts.extend(
-            self.lag_facts.map(|(most, last)| format!("log lag {most} facts at most, {last} in the end")),
-        );
+        parts.extend(self.lag.map(lag_shown));
         parts.push(format!("errors {}", self.errors));
         parts.push(if self.verdict == Verdict::Intact { "intact" } else { "nothing said" }.to_owned());
         if !self.note.is_empty() {
@@ -247,8 +245,9 @@ impl Figure {
         set("limit_latency", self.limit_latency.map(times));
         set("processor_us_each", self.processor_us.map(rounded));
         set("resident_mib", self.resident_mib.map(rounded));
-        set("log_lag_most_facts", self.lag_facts.map(|(most, _)| most.into()));
-        set("log_lag_last_facts", self.lag_facts.map(|(_, last)| last.into()));
+        set("log_lag_most_facts", self.lag.map(|lag| lag.most.into()));
+        set("log_lag_last_facts", self.lag.map(|lag| lag.last.into()));
+        set("log_lag_grows", self.lag.and_then(|lag| lag.grows).map(Value::from));
         set("errors", Some(self.errors.into()));
         set("note", (!self.note.is_empty()).then(|| self.note.as_str().into()));
         object
@@ -264,6 +263,15 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 fn times_shown(of: &str, times: Percentiles) -> String {
     let [p50, p90, p99, most] = [times.p50, times.p90, times.p99, times.most].map(time_shown);
     format!("{of}p50 {p50}, p90 {p90}, p99 {p99}, max {most}")
+}
+
+fn lag_shown(lag: Lag) -> String {
+    let grows = match lag.grows {
+        Some(true) => ", AND IT GROWS",
+        Some(false) => ", bounded",
+        None => "",
+    };
+    format!("log lag {} facts at most, {} in the end{grows}", lag.most, lag.last)
 }
 
 /// A time in the unit in which it is easily read.

@@ -11,7 +11,7 @@ use super::figures::{Figure, Goal, Unit};
 use super::options::Options;
 use super::pen::{Pen, Sizes, number_of, padded};
 use super::plot::{self, Series};
-use super::stage::Stage;
+use super::stage::{Lag, Stage};
 use super::tally::Tally;
 use super::witness::Witness;
 use crate::load::{self, Outcome, Plan};
@@ -87,7 +87,7 @@ impl<'a> Group<'a> {
             .latency(ours.latency, Some(limit.latency))
             .note("deliveries; times are until the last one has it");
         let figure = figure.used(&ours, ours.answers * each, self.stage)?;
-        Ok(Figure { lag_facts: Some(lag), ..figure }.intact())
+        Ok(Figure { lag: Some(lag), ..figure }.intact())
     }
 
     /// How many are told of a message.
@@ -99,7 +99,7 @@ impl<'a> Group<'a> {
         fanout::measure(self.circles, (in_flight, Sizes::usual().event), self.stage.options.brief())
     }
 
-    fn ours(&self, in_flight: usize, plan: Plan) -> anyhow::Result<(Outcome, (u64, u64))> {
+    fn ours(&self, in_flight: usize, plan: Plan) -> anyhow::Result<(Outcome, Lag)> {
         let asks = |at| if self.circles.is_first(at) { in_flight } else { 0 };
         let (mut ends, server_time_ms) = self.stage.ends(0..self.circles.sockets(), asks)?;
         let verified = (SAMPLE + 1).min(self.circles.size);

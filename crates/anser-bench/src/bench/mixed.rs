@@ -64,7 +64,7 @@ pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
             .latency(outcome.latency, Some(limit.latency))
             .note(note)
             .used(&outcome, outcome.answers, &stage)?;
-    figures.push(Figure { lag_facts: Some(lag), ..figure }.intact());
+    figures.push(Figure { lag: Some(lag), ..figure }.intact());
     stage.close()
 }
 

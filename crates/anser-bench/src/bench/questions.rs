@@ -72,7 +72,7 @@ impl<Q: Question> Wire for Asking<Q> {
 /// Whether a response frame holds an error, seen without decoding it: field 1 is the id, and field 2 the error.
 fn is_error(payload: &[u8]) -> bool {
     let after_number = |bytes: &[u8], from: usize| {
-        bytes[from..].iter().position(|byte| byte & 0x80 == 0).map(|place| from + place + 1)
+        bytes.get(from..)?.iter().position(|byte| byte & 0x80 == 0).map(|place| from + place + 1)
     };
     let id_key = after_number(payload, 1);
     let result_key = id_key.and_then(|at| after_number(payload, at + 1));

@@ -25,6 +25,10 @@ use crate::socket::{Attached, attach};
 /// How often the lag is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const METRICS_PATIENCE: Duration = Duration::from_secs(5);
+/// Looks from which it can be said whether the lag grows: over half a minute.
+const LOOKS_LEAST: usize = 60;
+/// It grows when its last third lies above the one before by more than this.
+const GROWTH: f64 = 1.25;
 /// How long the stores may take to hold everything.
 const STORES_PATIENCE: Duration = Duration::from_secs(60);
 /// How often somebody comes who is put off, and after how long.
@@ -92,14 +96,15 @@ impl<'a> Stage<'a> {
         self.people[person].keys.first().map_or("", |key| key.access_token.as_str())
     }
 
-    /// A connection of somebody, who comes again where it is put off.
+    /// A connection of somebody, who comes again where it is put off, and has been told all that it missed.
     ///
     /// # Errors
     /// It is not let in.
     pub fn attach(&self, person: usize) -> anyhow::Result<Attached> {
         let mut attempts = 1;
         loop {
-            match attach(&self.authority(), self.token(person)) {
+            let attached = attach(&self.authority(), self.token(person));
+            match attached.and_then(|mut attached| attached.settle().map(|()| attached)) {
                 Err(_) if attempts < ATTEMPTS => sleep(PUT_OFF_PAUSE),
                 ended => return ended,
             }
@@ -175,7 +180,7 @@ impl<'a> Stage<'a> {
 /// Looks at the lag until it is stopped.
 pub struct LagWatch {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<anyhow::Result<(u64, u64)>>,
+    thread: JoinHandle<anyhow::Result<Vec<u64>>>,
 }
 
 impl LagWatch {
@@ -183,25 +188,48 @@ impl LagWatch {
         let is_over = Arc::new(AtomicBool::new(false));
         let told = is_over.clone();
         let thread = std::thread::Builder::new().name("lag".into()).spawn(move || {
-            let mut most = 0;
+            let mut looks = Vec::new();
             while !told.load(Ordering::Relaxed) {
-                most = most.max(lag_facts(&metrics)?);
+                looks.push(lag_facts(&metrics)?);
                 std::thread::park_timeout(LOOK_INTERVAL);
             }
-            let last = lag_facts(&metrics)?;
-            Ok((most.max(last), last))
+            looks.push(lag_facts(&metrics)?);
+            Ok(looks)
         })?;
         Ok(LagWatch { is_over, thread })
     }
 
-    /// The most that was seen, and what it is now.
+    /// What was seen until now.
     ///
     /// # Errors
     /// The metrics could not be read.
-    pub fn stop(self) -> anyhow::Result<(u64, u64)> {
+    pub fn stop(self) -> anyhow::Result<Lag> {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
-        self.thread.join().map_err(|_| anyhow::anyhow!("the look at the lag panicked"))?
+        Ok(Lag::of(&self.thread.join().map_err(|_| anyhow::anyhow!("the look at the lag panicked"))??))
+    }
+}
+
+/// Durable facts that a store did not hold yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// The most that were seen.
+    pub most: u64,
+    /// In the end.
+    pub last: u64,
+    /// Whether it went on growing: then the figure does not hold. `None`: it was not looked at for long enough.
+    pub grows: Option<bool>,
+}
+
+impl Lag {
+    /// Of looks at equal distances.
+    fn of(looks: &[u64]) -> Lag {
+        let (most, last) = (looks.iter().max().copied(), looks.last().copied());
+        // The first third fills what stores take before they write.
+        let (middle, end) = (&looks[looks.len() / 3..looks.len() * 2 / 3], &looks[looks.len() * 2 / 3..]);
+        let mean = |part: &[u64]| part.iter().sum::<u64>() as f64 / part.len().max(1) as f64;
+        let grows = (looks.len() >= LOOKS_LEAST).then(|| mean(end) > mean(middle) * GROWTH);
+        Lag { most: most.unwrap_or_default(), last: last.unwrap_or_default(), grows }
     }
 }
 
@@ -224,6 +252,16 @@ fn most_lag(page: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lag_that_goes_on_growing_is_told_from_one_that_fills_up() {
+        let growing: Vec<u64> = (0..90).map(|look| look * 1_000).collect();
+        assert_eq!(Lag::of(&growing), Lag { most: 89_000, last: 89_000, grows: Some(true) });
+        let filling: Vec<u64> = (0..90).map(|look| (look * 1_000).min(25_000) + look % 3 * 100).collect();
+        assert_eq!(Lag::of(&filling).grows, Some(false));
+        assert_eq!(Lag::of(&growing[..20]).grows, None, "too short to be told");
+        assert_eq!(Lag::of(&[]), Lag { most: 0, last: 0, grows: None });
+    }
 
     #[test]
     fn the_store_furthest_behind_counts() {

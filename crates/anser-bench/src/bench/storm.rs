@@ -8,7 +8,7 @@ use anser_proto::v1;
 use super::back::{self, Back, Bare, Known, Returning};
 use super::caller::Caller;
 use super::figures::{Figure, Goal, Unit};
-use super::options::Options;
+use super::options::{Options, Size};
 use super::stage::Stage;
 use crate::raw::process::RawProcess;
 use crate::socket::handshake;
@@ -31,10 +31,12 @@ pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let stage = Stage::open(options, people)?;
     let known = everybody_knows(&stage, people)?;
     let authority = stage.authority();
-    // Once before, so that the server has held so many and has let them go.
-    options.step(&format!("{clients} clients come for the first time"))?;
-    drop(come(&authority, &known, clients)?);
-    std::thread::sleep(GONE);
+    if options.size != Size::Quick {
+        // Once before, so that the server has held so many and has let them go.
+        options.step(&format!("{clients} clients come for the first time"))?;
+        drop(come(&authority, &known, clients)?);
+        std::thread::sleep(GONE);
+    }
     options.step(&format!("{clients} clients come back"))?;
     let before = crate::process::used(stage.pid()?)?;
     let (ours, first_answer) = come(&authority, &known, clients)?;

@@ -13,7 +13,7 @@ use super::options::Options;
 use super::questions;
 use super::stage::Stage;
 use super::storm;
-use crate::load::{self, End, Next, Wire};
+use crate::load::{self, Next, Wire};
 use crate::socket::{self, CLOSE};
 
 const NAME: &str = "sync";
@@ -30,7 +30,6 @@ pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let connections = options.size.pick(4, 100, 100);
     options.step("what is new, on connections that are there")?;
     let (mut ends, _) = stage.ends((0..connections).map(|at| at % people), |_| 1)?;
-    drop_heads(&mut ends)?;
     let mut wire =
         Syncing { known: &known, ids: vec![1; connections], waits: vec![Waits::default(); connections] };
     let ours = load::run(&mut ends, &mut wire, options.sustained().of(stage.pid()?))?;
@@ -88,25 +87,6 @@ fn everybody_knows(
     }
     say(&cids[..changed])?;
     Ok(known)
-}
-
-/// Reads what hello brought, so that it is not taken for an answer.
-fn drop_heads(ends: &mut [End]) -> anyhow::Result<()> {
-    use std::io::{ErrorKind, Read as _};
-    let mut scratch = vec![0; 64 * 1024];
-    for end in ends {
-        end.stream.set_read_timeout(Some(std::time::Duration::from_millis(100)))?;
-        loop {
-            match end.stream.read(&mut scratch) {
-                Ok(0) => anyhow::bail!("the server hung up"),
-                Ok(count) => end.received.extend_from_slice(&scratch[..count]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        end.received.clear();
-    }
-    Ok(())
 }
 
 struct Syncing<'a> {
