@@ -18,6 +18,9 @@ use crate::server::ServerPlan;
 
 /// People whose sessions they are.
 const PEOPLE: usize = 50;
+/// Connections to the raw holder at once, and how long it may take to accept them.
+const AT_ONCE: usize = 250;
+const ACCEPTED: Duration = Duration::from_millis(20);
 /// How often memory is looked at until it rests.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// After so many looks it counts as it is.
@@ -37,7 +40,14 @@ pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let command = [options.raw_command.clone(), vec!["raw-held".into()]].concat();
     let holder = RawProcess::start(&command, &[])?;
     let raw = slope(options, holder.pid(), (few, many), |more| {
-        let connect = |_| TcpStream::connect(&holder.address).context("connecting to the raw holder");
+        let (address, round) = (holder.address.parse()?, back::next_round());
+        let connect = |number: usize| {
+            if number.is_multiple_of(AT_ONCE) {
+                // More than wait at its door would be turned away, and come again a second later.
+                sleep(ACCEPTED);
+            }
+            back::connect(address, (round, number)).context("connecting to the raw holder")
+        };
         (0..more).map(connect).collect()
     })?;
     drop(holder);
