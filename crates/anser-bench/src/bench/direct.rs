@@ -197,12 +197,12 @@ impl Direct<'_> {
             options.step(&format!("at {share} of what it bears, for the plot"))?;
             let ours = self.talk(shape, options.brief().at(most * share))?;
             let limit = self.limit(shape, true, options.brief().at(most_limit * share))?;
-            series[0].points.push((ours.delivered_rate, ours.deliveries.p50));
-            series[1].points.push((ours.delivered_rate, ours.deliveries.p99));
-            series[2].points.push((limit.rate, limit.latency.p50));
-            series[3].points.push((limit.rate, limit.latency.p99));
+            series[0].points.push((most * share, ours.deliveries.p50));
+            series[1].points.push((most * share, ours.deliveries.p99));
+            series[2].points.push((most_limit * share, limit.latency.p50));
+            series[3].points.push((most_limit * share, limit.latency.p99));
         }
-        Ok(plot::draw("Send to delivery, durable, 100 pairs", "messages each second", &series))
+        Ok(plot::draw("Send to delivery, durable, 100 pairs", "messages offered each second", &series))
     }
 
     /// The server between two runs of the limit.

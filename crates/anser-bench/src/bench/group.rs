@@ -132,13 +132,12 @@ impl<'a> Group<'a> {
             let limit = self.limit(depth)?;
             let (ours, _) = self.ours(depth, options.brief())?;
             for (place, outcome) in [ours, limit].into_iter().enumerate() {
-                let told = outcome.rate * self.told_each() as f64;
-                series[2 * place].points.push((told, outcome.latency.p50));
-                series[2 * place + 1].points.push((told, outcome.latency.p99));
+                series[2 * place].points.push((depth as f64, outcome.latency.p50));
+                series[2 * place + 1].points.push((depth as f64, outcome.latency.p99));
             }
         }
-        let title = format!("Send to the last of {} in a group, 1 to 16 in flight", self.circles.size);
-        Ok(plot::draw(&title, "deliveries each second", &series))
+        let title = format!("Send to the last of {} in a group", self.circles.size);
+        Ok(plot::draw(&title, "messages in flight", &series))
     }
 }
 

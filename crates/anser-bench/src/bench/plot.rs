@@ -10,7 +10,8 @@ const HEIGHT: f64 = 480.0;
 const MARGIN: (f64, f64, f64, f64) = (76.0, 200.0, 44.0, 56.0);
 /// Told apart by brightness too.
 const COLOURS: [&str; 6] = ["#0b6e4f", "#6bbf59", "#8a1c7c", "#da7fcb", "#1f4e9c", "#7fb0f0"];
-const LOAD_STEPS: usize = 5;
+/// Marks on the axis of load at most.
+const MARKS: f64 = 6.0;
 
 /// Points joined by a line.
 #[derive(Debug, Clone)]
@@ -49,10 +50,10 @@ pub fn draw(title: &str, load: &str, series: &[Series]) -> String {
             at + 4.0
         );
     }
-    for step in 0..=LOAD_STEPS {
-        let value = most_load * step as f64 / LOAD_STEPS as f64;
+    let step = round_step(most_load);
+    for value in (0..).map(|mark| f64::from(mark) * step).take_while(|&value| value <= most_load) {
         let (at, under) = (x(value), HEIGHT - below + 20.0);
-        _ = writeln!(svg, r#"<text x="{at:.1}" y="{under:.1}" text-anchor="middle">{value:.0}</text>"#);
+        _ = writeln!(svg, r#"<text x="{at:.1}" y="{under:.1}" text-anchor="middle">{value}</text>"#);
     }
     let (middle, bottom) = (x(most_load / 2.0), HEIGHT - 14.0);
     _ = writeln!(svg, r#"<text x="{middle:.1}" y="{bottom}" text-anchor="middle">{}</text>"#, escaped(load));
@@ -65,6 +66,9 @@ pub fn draw(title: &str, load: &str, series: &[Series]) -> String {
             r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
             line.join(" ")
         );
+        for (cx, cy) in series.points.iter().map(|&(load, us)| (x(load), y(decade(us)))) {
+            _ = writeln!(svg, r#"<circle cx="{cx:.1}" cy="{cy:.1}" r="3" fill="{colour}"/>"#);
+        }
         let (beside, height) = (WIDTH - right + 14.0, above + 20.0 * number as f64 + 10.0);
         _ = writeln!(
             svg,
@@ -74,6 +78,13 @@ pub fn draw(title: &str, load: &str, series: &[Series]) -> String {
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// 1, 2 or 5 with zeros, so that a few of them reach from 0 to the most.
+fn round_step(most: f64) -> f64 {
+    let power = 10f64.powf((most / MARKS).log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
+    steps.into_iter().find(|step| most / step <= MARKS).unwrap_or(most)
 }
 
 fn escaped(text: &str) -> String {
@@ -95,6 +106,11 @@ mod tests {
             "{svg}"
         );
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn marks_are_round_and_few() {
+        assert_eq!([1.0, 16.0, 12_078.0, 381_052.0].map(round_step), [0.2, 5.0, 5_000.0, 100_000.0]);
     }
 
     #[test]
