@@ -24,7 +24,7 @@ const PORTS: (u16, u16) = (10_000, 10_000);
 const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 64 * 1024;
 /// How long all of them may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(75);
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// Connected between two looks at those at the door.
 const A_FEW: usize = 32;

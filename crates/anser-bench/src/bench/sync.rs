@@ -44,7 +44,7 @@ pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
         .intact()
         .used(&ours, ours.answers, &stage)?;
     figures.push(figure);
-    let clients = options.size.pick(20, 2_000, 5_000);
+    let clients = options.size.pick(20, 1_000, 2_000);
     options.step(&format!("{clients} clients come back for it"))?;
     let authority = stage.authority();
     let (back, first_answer) = storm::come(&authority, &known, clients)?;
