@@ -12,7 +12,7 @@
 //! | [`ledger`], [`kills`], [`storm`], [`upgrade`], [`matrix`] | the harnesses |
 //! | [`socket`], [`load`], [`talk`], [`process`] | a client with nothing around it, one loop for many sockets, what the system says of a process |
 //! | [`raw`] | what the machine does at most, by small programs |
-//! | [`direct`], [`idle`], [`figures`], [`bench`] | the benches: ours beside the machine's limit |
+//! | [`bench`] | the benches: ours beside the machine's limit, with goals and the verifier's verdict |
 //!
 //! It must not know the server's crates: whatever it needs of a server, any client could ask.
 
@@ -23,9 +23,6 @@ pub mod cast;
 pub mod clubs;
 pub mod corpus;
 pub mod device;
-pub mod direct;
-pub mod figures;
-pub mod idle;
 pub mod kills;
 pub mod ledger;
 pub mod load;

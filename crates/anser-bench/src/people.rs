@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 
 /// Registrations under way at once.
 const AT_ONCE: usize = 16;
-const PASSWORD: &str = "correct horse battery staple";
+/// Of everybody.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// Somebody, with what each of their devices signs in with.
 #[derive(Clone)]

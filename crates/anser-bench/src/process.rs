@@ -8,6 +8,34 @@ use rustix::process::Pid;
 /// Ticks per second in which Linux reports processor time to programs, on every architecture.
 const USER_HZ: u64 = 100;
 
+/// What a process used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    /// Processor time.
+    pub processor: Duration,
+    /// Times that a thread slept and was woken.
+    pub sleeps: u64,
+}
+
+impl Used {
+    /// What came after an earlier look.
+    pub fn since(self, earlier: Used) -> Used {
+        Used {
+            processor: self.processor.saturating_sub(earlier.processor),
+            // Threads that ended meanwhile take theirs with them.
+            sleeps: self.sleeps.saturating_sub(earlier.sleeps),
+        }
+    }
+}
+
+/// What a process has used since it was started.
+///
+/// # Errors
+/// The process is gone.
+pub fn used(pid: Pid) -> anyhow::Result<Used> {
+    Ok(Used { processor: processor_time(pid)?, sleeps: sleeps(pid)? })
+}
+
 /// Processor time that a process has used, in user and kernel together.
 ///
 /// # Errors

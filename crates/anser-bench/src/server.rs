@@ -29,6 +29,8 @@ pub struct ServerPlan {
     pub segment_bytes: Option<u64>,
     /// What clients' backoff is capped at, in milliseconds.
     pub backoff_cap_ms: u64,
+    /// Passwords are hashed at next to no cost.
+    pub cheap_passwords: bool,
     /// The allocator gives memory back at once, so that what is resident is what is in use. Slower.
     pub frugal: bool,
     /// Milliseconds that every sync of the log takes longer.
@@ -55,6 +57,7 @@ impl ServerPlan {
             binary,
             segment_bytes: None,
             backoff_cap_ms: 1_000,
+            cheap_passwords: true,
             frugal: false,
             slow_disk_ms: None,
             access_token_s: None,
@@ -113,7 +116,10 @@ impl Server {
         let mut command = Command::new(&self.plan.binary);
         command.arg("serve").arg("--data").arg(self.data());
         command.args(["--listen", &self.address.to_string(), "--registration", "open"]);
-        command.args(["--unlimited", "--cheap-passwords"]);
+        command.arg("--unlimited");
+        if self.plan.cheap_passwords {
+            command.arg("--cheap-passwords");
+        }
         command.args(["--backoff-cap-ms", &self.plan.backoff_cap_ms.to_string()]);
         if let Some(bytes) = self.plan.segment_bytes {
             command.args(["--segment-bytes", &bytes.to_string()]);

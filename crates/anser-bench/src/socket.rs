@@ -28,6 +28,33 @@ pub struct Attached {
     pub server_time_ms: u64,
     /// The history that seqs belong to.
     pub timeline: u64,
+    /// Slots whose heads are still to come.
+    pub owing: Vec<u32>,
+}
+
+impl Attached {
+    /// Waits until no slot owes anything: from then on whatever happens comes as an event. What came meanwhile is
+    /// passed over.
+    ///
+    /// # Errors
+    /// The server hangs up, or does not go on.
+    pub fn settle(&mut self) -> anyhow::Result<()> {
+        let bytes = &mut self.already_read;
+        while !self.owing.is_empty() {
+            let Some(frame) = next_frame(bytes) else {
+                read_more(&mut self.stream, bytes)?;
+                continue;
+            };
+            let told = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
+            bytes.drain(..frame.end);
+            if let Some(server_frame::Frame::SyncHeads(heads)) = told.frame
+                && heads.done
+            {
+                self.owing.retain(|&slot| slot != heads.slot);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Connects and upgrades: the socket, and what came after the answer to the handshake.
@@ -38,12 +65,7 @@ pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     let mut stream = TcpStream::connect(authority).context("connecting")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let key = "dGhlIHNhbXBsZSBub25jZQ==";
-    write!(
-        stream,
-        "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-    )?;
+    stream.write_all(handshake(authority).as_bytes())?;
     let mut bytes = Vec::new();
     let head_end = loop {
         read_more(&mut stream, &mut bytes)?;
@@ -55,6 +77,15 @@ pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     anyhow::ensure!(bytes.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&bytes[..head_end]));
     bytes.drain(..head_end);
     Ok((stream, bytes))
+}
+
+/// What a client says to become a WebSocket.
+pub fn handshake(authority: &str) -> String {
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    )
 }
 
 /// Connects, upgrades and says hello.
@@ -89,7 +120,7 @@ pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
     };
     bytes.shrink_to_fit();
     let (server_time_ms, timeline) = (welcome.server_time_ms, welcome.timeline);
-    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline })
+    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline, owing: welcome.owing })
 }
 
 fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
@@ -113,6 +144,11 @@ pub fn push_request(out: &mut Vec<u8>, id: u64, request: Request) {
     }
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&payload);
+}
+
+/// Whether an answer says that nothing happened, and that one may come again.
+pub fn is_put_off(result: Option<&response::Result>) -> bool {
+    matches!(result, Some(response::Result::Error(error)) if error.code == "overloaded" && error.retry_after_ms > 0)
 }
 
 /// A whole frame at the front of some bytes: its payload lies in `start..end`.

@@ -1,18 +1,14 @@
 //! Pairs of people who write to each other: what they say, and whether all of it arrives, once and in
 //! order.
 
-use std::time::Duration;
-
 use anser_model::{AccountId, ClientId, UnixMillis};
 use anser_proto::v1::{client_frame::Request, event, response, server_frame, target};
 use anser_proto::{Encoding, decode_server, v1};
 use anyhow::Context as _;
-use rustix::process::Pid;
 use tokio::time::Instant;
 
-use crate::load::{Taken, Wire};
-use crate::process;
-use crate::report::percentile;
+use crate::load::{Next, Wire};
+use crate::report::Percentiles;
 use crate::socket::{self, BINARY, CLOSE};
 
 /// Bytes of what is said.
@@ -33,15 +29,6 @@ pub struct Faults {
     pub reordered: u64,
 }
 
-/// What the server used, in the measured time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Used {
-    /// Processor time.
-    pub processor: Duration,
-    /// Times that a thread slept and was woken.
-    pub sleeps: u64,
-}
-
 /// Connections in pairs: 0 with 1, 2 with 3, …
 pub struct Talk {
     lines: Vec<Line>,
@@ -51,10 +38,8 @@ pub struct Talk {
     round: u8,
     started: Instant,
     started_ms: u64,
-    server: Pid,
     measuring: bool,
     deliveries_us: Vec<u64>,
-    used: Used,
 }
 
 /// One direction of a pair.
@@ -70,7 +55,7 @@ struct Line {
 
 impl Talk {
     /// Between these accounts, on connections in the same order. `server_time_ms` is now.
-    pub fn new(accounts: &[AccountId], round: u8, server_time_ms: u64, server: Pid) -> Talk {
+    pub fn new(accounts: &[AccountId], round: u8, server_time_ms: u64) -> Talk {
         assert!(accounts.len().is_multiple_of(2), "people talk in pairs");
         let started = Instant::now();
         let line = |at: usize| Line {
@@ -88,10 +73,8 @@ impl Talk {
             round,
             started,
             started_ms: server_time_ms,
-            server,
             measuring: false,
             deliveries_us: Vec::with_capacity(1 << 20),
-            used: Used::default(),
         }
     }
 
@@ -115,15 +98,9 @@ impl Talk {
         }
     }
 
-    /// Half of the deliveries took less, and 99 of 100.
-    pub fn deliveries_us(&mut self) -> (u64, u64) {
-        self.deliveries_us.sort_unstable();
-        (percentile(&self.deliveries_us, 50), percentile(&self.deliveries_us, 99))
-    }
-
-    /// What the server used.
-    pub fn used(&self) -> Used {
-        self.used
+    /// How many were delivered in the measured time, and how long after they were sent.
+    pub fn deliveries(&mut self) -> (u64, Percentiles) {
+        (self.deliveries_us.len() as u64, Percentiles::of(&mut self.deliveries_us))
     }
 
     fn client_id(&self, at: usize, number: u64, now: Instant) -> ClientId {
@@ -135,8 +112,15 @@ impl Talk {
         ClientId::mint(UnixMillis(ms), random)
     }
 
-    fn answer(&mut self, at: usize, answer: v1::Response) -> anyhow::Result<()> {
+    fn answer(&mut self, at: usize, answer: v1::Response, next: &mut Next) -> anyhow::Result<()> {
         let line = &mut self.lines[at];
+        if socket::is_put_off(answer.result.as_ref()) {
+            // It is said again.
+            line.sent -= 1;
+            self.undelivered -= 1;
+            next.put_off.push(at);
+            return Ok(());
+        }
         match answer.result {
             Some(response::Result::Accepted(ref accepted)) => {
                 anyhow::ensure!(
@@ -148,6 +132,7 @@ impl Talk {
                 );
                 line.last_seq = accepted.seq;
                 line.acknowledged += 1;
+                next.done.push(at);
                 Ok(())
             }
             other => {
@@ -200,11 +185,11 @@ impl Wire for Talk {
         self.undelivered += 1;
     }
 
-    fn take(&mut self, at: usize, now: Instant, bytes: &[u8]) -> anyhow::Result<Taken> {
-        let mut taken = Taken::default();
-        while let Some(framed) = socket::next_frame(&bytes[taken.bytes..]) {
-            let payload = &bytes[taken.bytes..][framed.start..framed.end];
-            taken.bytes += framed.end;
+    fn take(&mut self, at: usize, now: Instant, bytes: &[u8], next: &mut Next) -> anyhow::Result<usize> {
+        let mut taken = 0;
+        while let Some(framed) = socket::next_frame(&bytes[taken..]) {
+            let payload = &bytes[taken..][framed.start..framed.end];
+            taken += framed.end;
             anyhow::ensure!(framed.opcode != CLOSE, "the server closed connection {at}");
             if framed.opcode != BINARY {
                 continue;
@@ -212,8 +197,7 @@ impl Wire for Talk {
             let frame = decode_server(payload, Encoding::Binary).context("a frame of the server")?;
             match frame.frame {
                 Some(server_frame::Frame::Response(answer)) => {
-                    self.answer(at, answer)?;
-                    taken.answered = true;
+                    self.answer(at, answer, next)?;
                 }
                 Some(server_frame::Frame::Event(event)) => self.delivery(at, now, &event)?,
                 Some(server_frame::Frame::SyncHeads(_)) | None => {}
@@ -227,18 +211,11 @@ impl Wire for Talk {
         self.undelivered == 0 || self.faults.reordered > 0
     }
 
-    fn begin(&mut self) -> anyhow::Result<()> {
+    fn begin(&mut self) {
         self.measuring = true;
-        self.used =
-            Used { processor: process::processor_time(self.server)?, sleeps: process::sleeps(self.server)? };
-        Ok(())
     }
 
-    fn end(&mut self) -> anyhow::Result<()> {
+    fn end(&mut self) {
         self.measuring = false;
-        let processor = process::processor_time(self.server)?.saturating_sub(self.used.processor);
-        let sleeps = process::sleeps(self.server)?.saturating_sub(self.used.sleeps);
-        self.used = Used { processor, sleeps };
-        Ok(())
     }
 }

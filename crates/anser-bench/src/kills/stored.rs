@@ -20,15 +20,15 @@ pub const SERVING_AGAIN_MS: u64 = 1_000;
 /// People who talk in pairs, all the time.
 const PEOPLE: usize = 1_000;
 /// One stretch of filling.
-const FILL: Plan = Plan { warm_up: Duration::ZERO, run: Duration::from_secs(10) };
+const FILL: Plan = Plan::new(Duration::ZERO, Duration::from_secs(10));
 /// Load before a kill: more than the log keeps unfolded.
 const BEFORE_KILL: Duration = Duration::from_secs(4);
 /// A talk that a kill cuts off.
-const UNTIL_KILLED: Plan = Plan { warm_up: Duration::ZERO, run: Duration::from_secs(600) };
+const UNTIL_KILLED: Plan = Plan::new(Duration::ZERO, Duration::from_secs(600));
 /// Everybody says one thing.
-const ONE_WORD: Plan = Plan { warm_up: Duration::ZERO, run: Duration::ZERO };
+const ONE_WORD: Plan = Plan::new(Duration::ZERO, Duration::ZERO);
 /// A talk that shows that everybody goes on where they stood.
-const AFTER_START: Plan = Plan { warm_up: Duration::ZERO, run: Duration::from_millis(500) };
+const AFTER_START: Plan = Plan::new(Duration::ZERO, Duration::from_millis(500));
 /// People sign in again after so long, well before their tokens expire.
 const SIGNED_IN: Duration = Duration::from_secs(300);
 /// Long enough for everything to be folded and sealed.
@@ -89,7 +89,6 @@ impl Stage {
     async fn talk(&mut self) -> anyhow::Result<(Vec<End>, Talk)> {
         self.round = self.round.wrapping_add(1);
         let (people, address, round) = (self.people.clone(), self.server.address(), self.round);
-        let pid = self.server.pid().context("the server runs")?;
         spawn_blocking(move || {
             let mut ends = Vec::with_capacity(people.len());
             let mut server_time_ms = 0;
@@ -97,10 +96,10 @@ impl Stage {
                 let key = person.keys.first().context("everybody has a device")?;
                 let attached = attach(address.authority(), &key.access_token)?;
                 server_time_ms = attached.server_time_ms;
-                ends.push(End { stream: attached.stream, received: attached.already_read, sends: true });
+                ends.push(End { stream: attached.stream, received: attached.already_read, in_flight: 1 });
             }
             let accounts: Vec<AccountId> = people.iter().map(|person| person.account).collect();
-            Ok((ends, Talk::new(&accounts, round, server_time_ms, pid)))
+            Ok((ends, Talk::new(&accounts, round, server_time_ms)))
         })
         .await?
     }
