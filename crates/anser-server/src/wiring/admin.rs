@@ -30,9 +30,9 @@ pub struct AdminListen {
 }
 
 /// Opens it.
-pub(super) async fn bind(listen: Option<AdminListen>) -> anyhow::Result<Option<TcpListener>> {
+pub(super) fn bind(listen: Option<AdminListen>) -> anyhow::Result<Option<TcpListener>> {
     let Some(AdminListen { address, optional }) = listen else { return Ok(None) };
-    match TcpListener::bind(address).await {
+    match super::listener::bind(address) {
         Ok(listener) => {
             if !address.ip().is_loopback() {
                 tracing::warn!(%address, "the admin listener can be reached from elsewhere, and asks nobody who they are");

@@ -22,7 +22,7 @@ use hyper_util::service::TowerToHyperService;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,6 +46,10 @@ const KEY_BYTES: usize = 16;
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to accept, for want of descriptors for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that may wait to be accepted. When a network comes back, thousands knock within a second, and one
+/// that the system drops tries again a second later; the system may allow less (net.core.somaxconn).
+const KNOCKING_MAX: u32 = 4_096;
 
 /// How long a client may take over its TLS handshake.
 const TLS_PATIENCE: Duration = Duration::from_secs(10);
@@ -177,6 +181,19 @@ fn handshake(headers: &HeaderMap) -> Result<HeaderValue, (StatusCode, &'static s
         .map_err(|_| (StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not a key\n"))
 }
 
+/// Opens a listener that everybody at once may knock at.
+///
+/// # Errors
+/// The address cannot be used.
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait until the system has forgotten the connections of before.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(KNOCKING_MAX)
+}
+
 /// Accepts connections until it is told to stop; requests under way are finished then.
 pub(super) fn accept(listener: TcpListener, gate: Gate, tracker: &TaskTracker) {
     tracker.spawn(accept_on(listener, gate, tracker.clone()));
@@ -257,6 +274,19 @@ where
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn hundreds_may_knock_before_one_is_accepted() {
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        // More than the 128 that a socket is given otherwise; a dropped one would try again for seconds.
+        let knock = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(900));
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the system has a limit");
+        let many = most.trim().parse::<usize>().expect("it is a number").min(400);
+        let knocking: Vec<_> = (0..many).map(|_| knock()).collect();
+        let failed = knocking.iter().filter(|knocked| knocked.is_err()).count();
+        assert_eq!(failed, 0);
+    }
 
     #[tokio::test]
     async fn the_system_is_told_to_notice_lost_networks() {

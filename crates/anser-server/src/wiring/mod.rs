@@ -146,11 +146,10 @@ impl Server {
         let tracker = TaskTracker::new();
         let mut phases = Phases::begin(clock.clone());
         // The port first: it is the likeliest to be wrong, and the cheapest to find out.
-        let listener = TcpListener::bind(config.listen)
-            .await
+        let listener = listener::bind(config.listen)
             .with_context(|| format!("cannot listen on {}: choose another with --listen", config.listen))?;
         let address = listener.local_addr()?;
-        let admin = admin::bind(config.admin).await?;
+        let admin = admin::bind(config.admin)?;
         let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let tls = config.tls.as_ref().map(|files| Tls::new(files.load()?)).transpose()?;
         let metrics = Arc::new(Metrics::default());
