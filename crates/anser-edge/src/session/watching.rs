@@ -73,9 +73,21 @@ impl Session {
         shell: &dyn Shell,
     ) {
         match presences {
-            Ok(presences) => self.push_result(request, convert::presences(cid, presences), shell),
+            Ok(mut presences) => {
+                presences.retain(|presence| self.may_know(cid, AccountId(presence.account)));
+                self.push_result(request, convert::presences(cid, presences), shell);
+            }
             Err(error) => self.refuse(request, error, shell),
         }
+    }
+
+    /// Whether somebody is still watched by a conversation: while it was looked up who is there, an event may have told that
+    /// the two part. Who is sent no events has asked of the moment in which its question was answered.
+    fn may_know(&self, cid: ConversationId, account: AccountId) -> bool {
+        self.attached.as_ref().is_some_and(|attached| {
+            let watched = attached.watching.as_ref().and_then(|watching| watching.0.get(&cid));
+            attached.send_only || watched.is_some_and(|watched| watched.contains(&account))
+        })
     }
 
     /// Somebody, or everybody, is no member of a conversation any more: the two know nothing of each other by it.

@@ -54,7 +54,7 @@ fn happens(rig: &mut Rig, cid: ConversationId, change: Change) {
 fn whoever_is_watched_is_told_of_and_nobody_else() {
     let mut rig = Rig::attached(&[]);
     assert_eq!(wanted(&rig.watch(GROUP, &[BOB])), ["watch [AccountId(8)]", "2 look at [AccountId(8)]"]);
-    let presences = Ok(vec![v1::Presence::default()]);
+    let presences = Ok(vec![v1::Presence { account: BOB.0, ..v1::Presence::default() }]);
     rig.give(Input::Looked { request: 2, cid: GROUP, presences });
     assert_eq!(rig.told(), ["2: 1 presences"]);
     let (rig, told, wants) = offered_one(rig, BOB);
@@ -84,6 +84,16 @@ fn two_who_share_no_conversation_any_more_know_nothing_of_each_other() {
     assert_eq!(after(removed(EVE)), (true, true), "they share another one");
     assert_eq!(after(removed(ME)), (false, true));
     assert_eq!(after(Change::Dissolved), (false, true));
+}
+
+#[test]
+fn who_parts_while_it_is_looked_up_who_is_there_is_not_told_of() {
+    let mut rig = Rig::attached(&[]);
+    rig.watch(GROUP, &[BOB, EVE]);
+    happens(&mut rig, GROUP, Change::MemberRemoved { member: BOB, left: true, new_owner: None });
+    let there = |account: AccountId| v1::Presence { account: account.0, ..v1::Presence::default() };
+    rig.give(Input::Looked { request: 2, cid: GROUP, presences: Ok(vec![there(BOB), there(EVE)]) });
+    assert_eq!(rig.told(), ["2: 1 presences"]);
 }
 
 #[test]
