@@ -1,6 +1,7 @@
 //! `anser serve`: the server, until it is told to stop.
 
 use std::fs::DirBuilder;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ use crate::config::{Configured, Given, LogFormat, Sources};
 
 /// What the process exits with when the disk can no longer be trusted (EX_IOERR of sysexits.h).
 const EXIT_IO_ERROR: i32 = 74;
+/// An address for documentation (RFC 5737), to ask for the way out of this machine.
+const NOWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// Permissions of a data folder that is made: what people write is nobody else's.
 const DATA_MODE: u32 = 0o700;
 
@@ -167,8 +170,12 @@ fn greet(sources: &Sources, configured: &Configured, server: &Server) -> std::io
     let mut out = std::io::stdout().lock();
     let tls = configured.settings.tls_files(&sources.data);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", server.address);
+    let url = format!("{scheme}://{}", from_here(server.address));
     writeln!(out, "Anser serves {url}   (data in {})", sources.data.display())?;
+    let in_the_network = from_the_network(server.address).map(|address| format!("{scheme}://{address}"));
+    if let Some(url) = &in_the_network {
+        writeln!(out, "Others in your network reach it at {url}")?;
+    }
     if let Some(file) = &configured.file {
         writeln!(out, "Configured by {}", file.display())?;
     }
@@ -187,10 +194,35 @@ fn greet(sources: &Sources, configured: &Configured, server: &Server) -> std::io
         writeln!(out, "  for everybody else     {general}")?;
         writeln!(out, "\nCome in with a browser, or from another terminal:")?;
         writeln!(out, "  {url}/?invitation={admin}")?;
+        if let Some(url) = &in_the_network {
+            writeln!(out, "  {url}/?invitation={general}   (somebody else, from another machine)")?;
+        }
         writeln!(out, "  anser chat --server {url}{ca} --invitation {admin}")?;
     }
     writeln!(out, "\nCtrl-C stops it.")?;
     out.flush()
+}
+
+/// Where somebody at this machine reaches it: of one that listens on all addresses, no address is "all".
+fn from_here(listens: SocketAddr) -> SocketAddr {
+    let loopback = match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, listens.port())
+}
+
+/// Where others reach one that listens on all addresses: at the one with which this machine would speak to the world.
+fn from_the_network(listens: SocketAddr) -> Option<SocketAddr> {
+    if !listens.ip().is_unspecified() {
+        return None;
+    }
+    // Nothing is sent: connecting a datagram socket only asks for the way. The address is one that no network has.
+    let asks = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    asks.connect((NOWHERE, 9)).ok()?;
+    let ip = asks.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then(|| SocketAddr::new(ip, listens.port()))
 }
 
 /// A panic is a broken invariant: a server with one task gone would accept and serve nobody. What was
@@ -225,4 +257,27 @@ fn log_to_stderr(configured: &Configured) -> anyhow::Result<SetLevel> {
         }
     };
     started.map_err(|error| anyhow::anyhow!("logging cannot be set up: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_listens_on_all_addresses_names_one_that_can_be_opened() {
+        let address = |text: &str| -> SocketAddr { text.parse().expect("an address") };
+        for (listens, opened) in [
+            ("0.0.0.0:7700", "127.0.0.1:7700"),
+            ("[::]:7700", "[::1]:7700"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+        ] {
+            assert_eq!(from_here(address(listens)), address(opened));
+        }
+        assert_eq!(from_the_network(address("127.0.0.1:7700")), None);
+        assert_eq!(from_the_network(address("192.0.2.7:80")), None);
+        // A machine without a network has no such address.
+        if let Some(others) = from_the_network(address("0.0.0.0:7700")) {
+            assert!(!others.ip().is_unspecified() && !others.ip().is_loopback() && others.port() == 7700);
+        }
+    }
 }
