@@ -1,9 +1,10 @@
 // A server of one conversation, as plain as can be, and one client of it, for tests of the session machine.
 import { empty } from '../src/proto/codec.js'
 import { decodeClient, decodeServer, encodeClient, encodeServer, type Init, v1 } from '../src/proto/index.js'
+import { DEFAULT_CONFIG } from '../src/session/config.js'
 import { rewriteOf, rewritten } from '../src/session/conversation.js'
 import type { Intent, Output, Update } from '../src/session/exchange.js'
-import { DEFAULT_CONFIG, Session } from '../src/session/session.js'
+import { Session } from '../src/session/session.js'
 import { MemoryStore } from '../src/store/memory.js'
 
 export const OWN = '1'

@@ -3,16 +3,17 @@
 // machine (crates/anser-client/src/session), written again.
 import { type AccountId, type Cid, type ClientId, mintClientId } from '../ids.js'
 import { encodeClient, type Init, RETRY_OF, type Retry, CLIENT_FRAME_BYTES, type v1 } from '../proto/index.js'
-import { type Change, FACTS_STORED, type Saved, type SavedEntry } from '../store/store.js'
+import { type Change, FACTS_STORED, type Saved } from '../store/store.js'
 import { empty } from '../proto/codec.js'
 import { isCommand, laneOf, laneOfCid, laneOfTarget, type Lane, namesSeq, needsMintingAnew, withClientId, withTimeline } from './command.js'
+import type { Config } from './config.js'
 import { Conversation, rewriteOf } from './conversation.js'
 import { ALL_SLOTS, MergedCursor, slotsOf } from './cursor.js'
 import { PAGE_FACTS } from './doubt.js'
 import type { Answer, Ended, Failure, Input, Intent, Now, Output, Random, Request, Status, Ticket, Update } from './exchange.js'
 import { Link } from './link.js'
 import { Marks } from './marks.js'
-import { type Entry, Outbox } from './outbox.js'
+import { type Entry, fromSaved, Outbox, toSave } from './outbox.js'
 import { Presences } from './presences.js'
 import { Profiles } from './profiles.js'
 import { type Asker, type Asking, isPassing, Queries, ticketOf } from './queries.js'
@@ -28,18 +29,6 @@ const REQUESTS_IN_FLIGHT = 32
 const HEADS_PER_REQUEST = 200
 /** A gap may close by itself when frames cross; after so long it is asked about. */
 const GAP_PATIENCE_MS = 500
-
-/** What a session is made with. */
-export interface Config {
-  /** Name and version of the software, for the operator's eyes; at most 64 bytes. */
-  client: string
-  /** Whether facts are held, for somebody to look at; heads always are. */
-  keepFacts: boolean
-  /** Attach without heads and events: for tools that only ask and send. */
-  sendOnly: boolean
-}
-
-export const DEFAULT_CONFIG: Config = { client: 'anser-client-ts/0.1', keepFacts: true, sendOnly: false }
 
 type Asked =
   | { kind: 'hello' }
@@ -99,10 +88,8 @@ export class Session {
     }
     this.profiles.learn(saved.profiles)
     for (const row of saved.outbox) {
-      const lane = laneOf(row.command, this.own, row.order)
-      if (!lane || this.outbox.get(row.order)) continue
-      const state: Entry['state'] = row.error ? { kind: 'failed', error: row.error } : { kind: 'queued' }
-      this.outbox.insert({ ...row, lane, state, refusals: 0, tickets: [] })
+      const entry = fromSaved(row, this.own)
+      if (entry && !this.outbox.get(entry.order)) this.outbox.insert(entry)
     }
   }
 
@@ -906,10 +893,8 @@ export class Session {
     turn.out.push({ type: 'persist', change })
   }
 
-  private persistEntry(turn: Turn, { order, clientId, command, written, atMs, state }: Entry): void {
-    const entry: SavedEntry = { order, clientId, command, written, atMs }
-    if (state.kind === 'failed') entry.error = state.error
-    this.persist(turn, { type: 'outboxPut', entry })
+  private persistEntry(turn: Turn, entry: Entry): void {
+    this.persist(turn, { type: 'outboxPut', entry: toSave(entry) })
   }
 
   private persistFacts(turn: Turn, conversation: Conversation, events: v1.Event[], covered: Island[]): void {
