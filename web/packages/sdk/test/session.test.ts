@@ -198,12 +198,15 @@ test('another timeline voids caches and what quotes a seq, and keeps the rest of
   await world.lose()
   const quoting = await world.ask({ command: { send: { to: { cid: CID }, message: { ...message('re'), replyTo: 1 } } } })
   await world.ask(say('plain'))
-  const session = world.session as unknown as { enterTimeline(turn: unknown, timeline: string): void }
-  const out: never[] = []
-  session.enterTimeline({ now: { unixMs: 0, monotonicMs: 0 }, random: () => new Uint8Array(10), out }, '100')
+  world.timeline = '100'
+  await world.pass(2_000)
+  await world.connect()
+  expect(await world.read()).toBe(true)
+  expect(world.session.timeline).toBe('100')
   expect(world.session.list()).toHaveLength(0)
-  expect(out).toContainEqual(expect.objectContaining({ type: 'answer', ticket: quoting, failure: expect.objectContaining({ code: 'foreign_timeline' }) }))
-  expect(world.session.pending(CID).map(it => it.state.kind)).toEqual(['failed', 'queued'])
+  expect((await world.store.load()).heads).toHaveLength(0)
+  expect(world.answers.get(quoting)).toMatchObject({ failure: { code: 'foreign_timeline' } })
+  expect(world.session.pending(CID).map(it => it.state.kind)).toEqual(['failed', 'inFlight'])
 })
 
 test('an event before the heads of its slot does not hide what was missed', async () => {

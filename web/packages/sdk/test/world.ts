@@ -1,9 +1,10 @@
 // A server of one conversation, as plain as can be, and one client of it, for tests of the session machine.
 import { empty } from '../src/proto/codec.js'
 import { decodeClient, decodeServer, encodeClient, encodeServer, type Init, v1 } from '../src/proto/index.js'
+import { DEFAULT_CONFIG } from '../src/session/config.js'
 import { rewriteOf, rewritten } from '../src/session/conversation.js'
 import type { Intent, Output, Update } from '../src/session/exchange.js'
-import { DEFAULT_CONFIG, Session } from '../src/session/session.js'
+import { Session } from '../src/session/session.js'
 import { MemoryStore } from '../src/store/memory.js'
 
 export const OWN = '1'
@@ -16,6 +17,8 @@ type Answered = { answer?: unknown; failure?: unknown }
 export class World {
   monotonicMs = 0
   n = 0
+  /** The history that it counts in. */
+  timeline = '99'
   /** By seq − 1: the facts as they stand. */
   facts: v1.Event[] = []
   /** What the server will send: the client reads one after another. */
@@ -183,7 +186,7 @@ export class World {
     })
     if (frame.hello) {
       this.attached = true
-      respond({ welcome: { version: 1, account: OWN, device: '1', session: '1', serverTimeMs: 1_700_000_000_000, heartbeatIntervalMs: 240_000, timeline: '99', owing: [SLOT], backoffBaseMs: 100, backoffCapMs: 1_000 } })
+      respond({ welcome: { version: 1, account: OWN, device: '1', session: '1', serverTimeMs: 1_700_000_000_000, heartbeatIntervalMs: 240_000, timeline: this.timeline, owing: [SLOT], backoffBaseMs: 100, backoffCapMs: 1_000 } })
       heads(frame.hello.cursor)
     } else if (frame.sync) {
       respond({ syncStarted: { owing: [SLOT] } })

@@ -1,7 +1,8 @@
 // The outbox: commands that are not answered yet, first in first out per lane, one in flight per lane.
 import type { AccountId, ClientId } from '../ids.js'
 import type { v1 } from '../proto/index.js'
-import { type Lane, settledLane } from './command.js'
+import type { SavedEntry } from '../store/store.js'
+import { type Lane, laneOf, settledLane } from './command.js'
 import type { Request, Ticket } from './exchange.js'
 
 /** Commands that may wait at once. */
@@ -26,6 +27,21 @@ export interface Entry {
   /** When the person acted, by this device's clock. */
   atMs: number
   tickets: Ticket[]
+}
+
+/** What to keep of an entry over a restart: everything but who waits for it. */
+export function toSave({ order, clientId, command, written, atMs, state }: Entry): SavedEntry {
+  const saved: SavedEntry = { order, clientId, command, written, atMs }
+  if (state.kind === 'failed') saved.error = state.error
+  return saved
+}
+
+/** An entry as it was saved; undefined when it names no conversation. What was in flight is to be sent again. */
+export function fromSaved(saved: SavedEntry, own: AccountId | undefined): Entry | undefined {
+  const lane = laneOf(saved.command, own, saved.order)
+  if (!lane) return undefined
+  const state: EntryState = saved.error ? { kind: 'failed', error: saved.error } : { kind: 'queued' }
+  return { ...saved, lane, state, refusals: 0, tickets: [] }
 }
 
 export class Outbox {
