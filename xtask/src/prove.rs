@@ -18,10 +18,6 @@ const PLANTED: &str = "planted";
 /// The product with bugs to plant.
 const PLANTED_ANSER: &str = "anser-planted";
 
-/// Its figures follow the machine's other load, and it does not reach its goal at every run yet: it judges
-/// nothing but itself.
-const BY_HAND: &str = "storm";
-
 const HARNESSES: &[Harness] = &[
     Harness { name: "model", packages: &["anser-sim"], program: "anser-sim", arguments: &["model"] },
     Harness { name: "fuzz", packages: &["anser-sim"], program: "anser-sim", arguments: &["fuzz"] },
@@ -138,9 +134,9 @@ pub fn build_planted() -> Option<Command> {
     HARNESSES.iter().find(|harness| harness.name == PLANTED).map(build)
 }
 
-/// The programs of a harness in the size of the tests, built before; none for one that is run by hand alone.
+/// The programs of a harness in the size of the tests, built before.
 pub fn quick(name: &str) -> Vec<Command> {
-    let harness = HARNESSES.iter().find(|harness| harness.name == name && name != BY_HAND);
+    let harness = HARNESSES.iter().find(|harness| harness.name == name);
     let mut programs = match harness {
         Some(harness) if harness.name == PLANTED => planted_programs().into(),
         Some(harness) => vec![prepared(harness)],

@@ -15,6 +15,10 @@ const RETRY_AFTER_MS: (u64, u64) = (500, 5_000);
 const ALWAYS_WAITING: u64 = 16;
 /// Fewer at once say nothing of what one takes: what they wait for is not the work.
 const COUNTED_AT_ONCE: u64 = 8;
+/// How long a connection of which something was put off is not read at least, and at most.
+const PAUSE_MS: (u64, u64) = (300, 700);
+/// So many that are put off at once cost each next to nothing.
+const PUT_OFF_AT_ONCE: usize = 28;
 /// How much work is averaged, in milliseconds.
 const WINDOW_MS: u64 = 20;
 
@@ -94,6 +98,32 @@ pub fn has_room(delay_ms: u64) -> bool {
     delay_ms <= Class::Act.bearable_ms() / 2
 }
 
+/// How long a connection of which something was put off is not read, unless there is room again earlier, so that whoever goes on
+/// asking costs little. Reading and answering has its price each time, for however many: so as long as few are put off at
+/// once, the pause grows. Beyond a second nobody waits for an answer any more, so it has an end long before.
+#[derive(Debug)]
+pub struct Pause {
+    ms: u64,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Pause { ms: PAUSE_MS.0 }
+    }
+}
+
+impl Pause {
+    /// How long it is for a connection of which so many were put off at once.
+    pub fn after(&mut self, put_off: usize) -> u64 {
+        let (least_ms, most_ms) = PAUSE_MS;
+        self.ms = match put_off < PUT_OFF_AT_ONCE {
+            true => (self.ms + 1).min(most_ms),
+            false => (self.ms - 1).max(least_ms),
+        };
+        self.ms
+    }
+}
+
 /// How fast a queue is worked off, measured while something waits in it.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -158,6 +188,15 @@ mod tests {
         let most_ms = (0..100).take_while(|&delay_ms| has_room(delay_ms)).last();
         assert_eq!(most_ms, Some(30));
         assert!(admit(Class::Act, 30).is_ok());
+    }
+
+    #[test]
+    fn the_pause_grows_while_few_are_put_off_at_once_and_has_an_end() {
+        let mut pause = Pause::default();
+        assert_eq!(pause.after(1), 301);
+        assert_eq!((0..1_000).map(|_| pause.after(PUT_OFF_AT_ONCE - 1)).last(), Some(700));
+        assert_eq!(pause.after(PUT_OFF_AT_ONCE), 699);
+        assert_eq!((0..1_000).map(|_| pause.after(1_000)).last(), Some(300));
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::{Asked, Effect, Form, Framing, Grant, Input, Shell, Transport, Verifi
 
 pub use attach::{BACKOFF_BASE_MS, SYNC_RETRY_MS};
 pub use queue::{QUEUE_BYTES_EPHEMERAL, QUEUE_BYTES_FATAL, QUEUE_BYTES_MAX};
-pub use requests::{PUT_OFF_MS, RECONNECT_AFTER_MS};
+pub use requests::RECONNECT_AFTER_MS;
 pub(crate) use watching::parting;
 
 /// One connection of a client: see the module. Between frames it owns nothing but who is on it.
@@ -150,8 +150,8 @@ impl Session {
         self.closing
     }
 
-    /// Whether something was put off since this was last asked: then the shell reads no more of the client for
-    /// [`PUT_OFF_MS`], or until there is room again, so that whoever goes on asking costs little.
+    /// Whether something was put off since this was last asked: then the shell reads no more of the client for a
+    /// [`Pause`](crate::admission::Pause), or until there is room again.
     pub fn was_put_off(&mut self) -> bool {
         std::mem::take(&mut self.put_off)
     }

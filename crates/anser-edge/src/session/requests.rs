@@ -19,8 +19,6 @@ const ASKED_AT_ONCE: usize = 200;
 const LIST_BYTES: usize = 512 * 1024;
 /// What draining tells clients to wait.
 pub const RECONNECT_AFTER_MS: u64 = 1_000;
-/// How long a client is not read of which something was put off, unless there is room again earlier.
-pub const PUT_OFF_MS: u64 = 300;
 
 /// What a session asked for, to be gone on with when the answer comes.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ impl Shard {
             if let Some(seat) = self.seats.get(session) {
                 seat.is_put_off = false;
             }
+            self.seats.mark(session);
             self.go_on(session);
         }
         while let Some((_, session, slot, round)) = self.ask_again.pop_front_if(|it| it.0 <= now_ms) {

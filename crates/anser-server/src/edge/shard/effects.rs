@@ -36,7 +36,7 @@ impl Shard {
         }
         self.effects = effects;
         if was_put_off {
-            self.put_off(session);
+            self.put_off(session, 1);
         }
         if was_busy && !is_busy {
             self.settled.push(session);

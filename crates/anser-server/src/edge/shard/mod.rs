@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anser_core::fanout::EdgeId;
+use anser_edge::admission::Pause;
 use anser_edge::session::RECONNECT_AFTER_MS;
 use anser_edge::{Effect, Input, Session, Terms, deliver, pass_on, resync, tell_own, tell_watching};
 use anser_model::{Slot, UnixMillis};
@@ -88,8 +89,9 @@ pub(super) struct Shard {
     watchers: Watchers,
     /// Sessions of those inside.
     callers: HashMap<u64, u64>,
-    /// Sessions that are not read for a while, and until when; in this order.
+    /// Sessions that are not read for a while, and until when: the longest waiting first.
     put_off: VecDeque<(u64, u64)>,
+    pause: Pause,
     /// Slots that are asked again for a session, and when; in this order.
     ask_again: VecDeque<(u64, u64, Slot, u32)>,
     /// Sessions that may have more to read although their sockets tell of nothing.
@@ -127,6 +129,7 @@ impl Shard {
             watchers: Watchers::default(),
             callers: HashMap::new(),
             put_off: VecDeque::new(),
+            pause: Pause::default(),
             ask_again: VecDeque::new(),
             unread: Vec::new(),
             settled: Vec::new(),

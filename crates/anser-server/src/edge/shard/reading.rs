@@ -3,14 +3,13 @@
 use std::io::ErrorKind;
 
 use anser_edge::Input;
-use anser_edge::session::PUT_OFF_MS;
 use anser_model::limits::FRAME_BYTES;
 use anser_proto::{Encoding, ErrorCode, v1};
 use rustix::event::epoll;
 
 use super::super::wire::Wire;
 use super::super::ws::{CloseCode, Incoming, MessageKind, WsError, pong};
-use super::seat::{Reading, Transport};
+use super::seat::{Reading, Seat, Transport};
 use super::{BELL, Shard, interest};
 
 impl Shard {
@@ -30,18 +29,23 @@ impl Shard {
         }
     }
 
-    /// Reads once, and takes what is whole.
+    /// Reads once, if it is read at all, and takes what is whole.
     pub(super) fn read(&mut self, session: u64) {
+        if self.seats.get(session).is_some_and(|seat| seat.reading != Reading::Paused) {
+            self.read_once(session);
+        }
+    }
+
+    fn read_once(&mut self, session: u64) {
         let now_s = self.now_s();
         let Some(seat) = self.seats.get(session) else { return };
         let Transport::Socket { stream, .. } = &mut seat.transport else { return };
-        if seat.reading == Reading::Paused {
-            return;
-        }
         let count = match stream.read(&mut self.scratch) {
             Ok(0) => return self.end(session),
             Ok(count) => count,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return self.settle(session);
+            }
             Err(_) => return self.end(session),
         };
         if stream.holds_plaintext() {
@@ -158,16 +162,18 @@ impl Shard {
         let Some(error) = seat.session.puts_off_sends(&self.shell) else { return 0 };
         let Transport::Socket { wire, .. } = &seat.transport else { return 0 };
         let error = prost::Message::encode_to_vec(&error);
-        let (mut refusals, mut at) = (Vec::new(), 0);
+        let (mut refusals, mut count, mut at) = (Vec::new(), 0, 0);
         while let Some((taken, id)) = wire.skip_send(&bytes[at..], FRAME_BYTES) {
             at += taken;
+            count += 1;
             wire.append_refusal(id, &error, &mut refusals);
         }
         if !refusals.is_empty() {
+            // Nobody may do anything with it soon, so it costs no write of its own: it goes with what is delivered
+            // next, or when this connection is read on.
             seat.session.push_put_off(refusals.into(), &self.shell);
             _ = seat.session.was_put_off();
-            self.seats.mark(session);
-            self.put_off(session);
+            self.put_off(session, count);
         }
         at
     }
@@ -188,11 +194,11 @@ impl Shard {
         true
     }
 
-    /// Something of a session was put off: it is not read for a while.
-    pub(super) fn put_off(&mut self, session: u64) {
-        let until_ms = self.shell.now_ms.get() + PUT_OFF_MS;
+    /// So much of a session was put off: it is not read for a while.
+    pub(super) fn put_off(&mut self, session: u64, count: usize) {
         if let Some(seat) = self.seats.get(session).filter(|seat| !seat.is_put_off) {
             seat.is_put_off = true;
+            let until_ms = self.shell.now_ms.get() + self.pause.after(count);
             self.put_off.push_back((until_ms, session));
         }
     }
@@ -214,7 +220,8 @@ impl Shard {
         }
     }
 
-    /// Goes on with a session that was not read: with what was kept first.
+    /// Goes on with a session that was not read: with what was kept first, then with what its socket has by now. Only then the
+    /// system is told, if it is to be read again: whoever is put off every time costs no word about it.
     pub(super) fn go_on(&mut self, session: u64) {
         let Some(seat) = self.seats.get(session) else { return };
         if seat.session.is_busy() || seat.is_put_off || seat.reading != Reading::Paused {
@@ -224,10 +231,15 @@ impl Shard {
         if !bytes.is_empty() {
             self.came(session, bytes);
         }
-        self.settle(session);
-        // What was decrypted and not read, its socket tells nothing of.
-        if self.seats.get(session).is_some_and(|seat| seat.reading == Reading::Open) {
-            self.unread.push(session);
+        let goes_on = |seat: &mut Seat| {
+            seat.reading == Reading::Paused
+                && !seat.session.is_closing()
+                && !seat.session.is_busy()
+                && !seat.is_put_off
+        };
+        match self.seats.get(session).is_some_and(goes_on) {
+            true => self.read_once(session),
+            false => self.settle(session),
         }
     }
 }
