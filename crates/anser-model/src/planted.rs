@@ -115,6 +115,8 @@ mod switch {
         UnknownIsFailed = "unknown-is-failed",
         /// A sync does not look at what is not folded yet.
         SyncWithoutTail = "sync-without-tail",
+        /// A sync is answered from memory although a conversation that changed has left it.
+        SyncFromMemoryAlone = "sync-from-memory-alone",
         /// A sync of the log that failed is tried again, and its second answer believed.
         RetryFailedSync = "retry-failed-sync",
         /// A read mark may be moved back.

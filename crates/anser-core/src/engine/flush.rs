@@ -205,7 +205,10 @@ impl SlotEngine {
             .collect();
         idle.sort_unstable();
         for (_, cid) in idle.into_iter().take(excess) {
-            self.conversations.remove(&cid);
+            let forgotten = self.conversations.remove(&cid).expect("it was found there");
+            if !planted!(SyncFromMemoryAlone) {
+                self.complete_from = self.complete_from.max(forgotten.state.shared.n_newest);
+            }
         }
     }
 }

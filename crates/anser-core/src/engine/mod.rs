@@ -136,6 +136,8 @@ pub struct SlotEngine {
     /// The reign is to end: nothing new is taken.
     closing: bool,
     conversations: BTreeMap<ConversationId, Cached>,
+    /// Every conversation in which something is newer than this is among them.
+    complete_from: N,
     /// Facts above `history_folded`, in order.
     tail: VecDeque<Arc<StoredFact>>,
     parked: BTreeMap<ConversationId, Parked>,
@@ -199,6 +201,7 @@ impl SlotEngine {
             verified_at_ms: 0,
             closing: false,
             conversations: BTreeMap::new(),
+            complete_from: N(0),
             tail: VecDeque::new(),
             parked: BTreeMap::new(),
             resumable: Vec::new(),

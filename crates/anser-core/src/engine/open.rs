@@ -198,6 +198,8 @@ impl SlotEngine {
     pub(super) fn replay_tail(&mut self, effects: &mut Vec<Effect>) {
         assert!(self.tail.is_empty() && self.conversations.is_empty(), "speculation was dropped before");
         self.newest = self.durable;
+        // What the tail touches is loaded, and nothing else.
+        self.complete_from = self.history_folded;
         self.replay.tail_from = self.history_folded.next();
         self.replay.from = self.replay.tail_from;
         if self.config.leased && !self.replay.closed {
