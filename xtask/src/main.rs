@@ -4,8 +4,10 @@
 //! - `test`: install what the tests need, and pass every one
 //! - `tidy`: the habits that a compiler does not check
 //! - `prove NAME`: one of the harnesses of docs/reliability.md
+//! - `instructions`: what each piece of the message path takes
 //! - `web-budget`: how much and how fast the web client is
 
+mod instructions;
 mod process;
 mod prove;
 mod run;
@@ -26,6 +28,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   prove NAME [ARGUMENTS]
                     run a harness: model, fuzz, sim, crashes, ledger, upgrade, kills,
                     planted; --quick for the size of the tests
+  instructions [--write]
+                    count the instructions of each piece of the message path (with
+                    Valgrind), against docs/instructions.tsv
   web-budget [--json] [--messages N] [--runs N]
                     measure the web client that the release binary serves against its
                     budgets; exits with 1 when one is exceeded
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("tidy") => tidy::run(),
         Some("prove") => prove::run(rest),
+        Some("instructions") => instructions::run(rest),
         Some("web-budget") => web::budget(rest),
         _ => {
             eprint!("{USAGE}");

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::process::{anser, cargo, command, root};
 use crate::stages::Stages;
-use crate::{prove, tidy, tools, web};
+use crate::{instructions, prove, tidy, tools, web};
 
 /// Runs everything, each stage with its time, and ends with one line of counts.
 pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
@@ -31,6 +31,7 @@ pub fn test(_arguments: &[String]) -> anyhow::Result<ExitCode> {
             stages.check(&format!("prove {name}"), &mut program)?;
         }
     }
+    instructions::check(&mut stages, &missing)?;
     python_example(&mut stages)?;
     web_client(&mut stages)?;
     http_schema(&mut stages)?;

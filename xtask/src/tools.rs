@@ -10,7 +10,7 @@ const CARGO_DENY: &str = "0.20.2";
 const PYTHON_PACKAGES: &[&str] = &["schemathesis==4.32.5", "websockets==15.0.1"];
 /// Programs that come from the system, and Debian's packages with them.
 const SYSTEM_PROGRAMS: &[(&str, &str)] =
-    &[("tmux", "tmux"), ("python3", "python3-venv"), ("chromium", "chromium")];
+    &[("tmux", "tmux"), ("python3", "python3-venv"), ("chromium", "chromium"), ("valgrind", "valgrind")];
 
 /// The folder of our own: kept over clones, so that a tool is built once on a machine.
 fn folder() -> PathBuf {

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod crashes;
 pub mod disk;
 pub mod fuzz;
+pub mod instructions;
 pub mod model;
 pub mod panics;
 pub mod plain;

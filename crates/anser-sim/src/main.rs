@@ -1,7 +1,8 @@
 //! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
 //! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`,
 //! `anser-sim sim [--seeds N] [--first N] [--seed N [--story]] [--quick] [--json]`,
-//! `anser-sim fuzz [--executions N] [--seed S] [--target NAME] [--input HEX] [--quick] [--json]`.
+//! `anser-sim fuzz [--executions N] [--seed S] [--target NAME] [--input HEX] [--quick] [--json]`,
+//! `anser-sim instructions [--work NAME --times N]`.
 
 mod commands;
 
@@ -23,6 +24,8 @@ enum Harness {
     Crashes(Crashes),
     /// Every decoder, fed what was well formed once.
     Fuzz(commands::fuzz::Fuzz),
+    /// One piece of the message path, so often, for somebody who counts the instructions that it takes.
+    Instructions(commands::instructions::Instructions),
     /// Random commands against the rules, beside a plain reading of rules and facts.
     Model(commands::model::Model),
     /// Cores, edges and devices on simulated roads, disks and clocks, from seeds.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     match Arguments::parse().harness {
         Harness::Crashes(arguments) => crashes(arguments),
         Harness::Fuzz(arguments) => arguments.run(),
+        Harness::Instructions(arguments) => arguments.run(),
         Harness::Model(arguments) => arguments.run(),
         Harness::Sim(arguments) => arguments.run(),
     }
