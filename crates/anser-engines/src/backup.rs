@@ -42,7 +42,11 @@ pub struct Options {
 /// Those of the candidate, and a copy that is not of one moment.
 pub fn run(options: &Options) -> anyhow::Result<Value> {
     let _group = options.memory_mib.map(machine::Group::hold).transpose()?;
-    let opened = options.engine.open(&options.folder.join("history"))?;
+    let folder = options.folder.join("history");
+    machine::forget_cached(&folder)?;
+    let begun = Instant::now();
+    let opened = options.engine.open(&folder)?;
+    let open_ms = begun.elapsed().as_millis() as u64;
     let target = tempfile::tempdir_in(&options.folder)?;
     let before = block_on(opened.history.checkpoints())?;
     let over = AtomicBool::new(false);
@@ -70,6 +74,7 @@ pub fn run(options: &Options) -> anyhow::Result<Value> {
     flush_ms.sort_unstable();
     Ok(json!({
         "engine": options.engine.name(),
+        "open_cold_ms": open_ms,
         "way": opened.way_of_backup(),
         "seconds": (took.as_secs_f64() * 100.0).round() / 100.0,
         "copy_mib": copy_bytes / (1024 * 1024),

@@ -128,3 +128,22 @@ pub fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
     }
     Ok(bytes)
 }
+
+/// Asks the kernel to forget what it has cached of the files of a folder, so that the disk is read.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn forget_cached(folder: &Path) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.metadata()?.is_dir() {
+            forget_cached(&entry.path())?;
+            continue;
+        }
+        let file = std::fs::File::open(entry.path())?;
+        // What is dirty is kept otherwise.
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
