@@ -16,7 +16,7 @@ const ALWAYS_WAITING: u64 = 16;
 /// Fewer at once say nothing of what one takes: what they wait for is not the work.
 const COUNTED_AT_ONCE: u64 = 8;
 /// How long a connection of which something was put off is not read at least, and at most.
-const PAUSE_MS: (u64, u64) = (300, 600);
+const PAUSE_MS: (u64, u64) = (300, 500);
 /// So many that are put off at once cost each next to nothing.
 const PUT_OFF_AT_ONCE: usize = 24;
 /// How much work is averaged, in milliseconds.
@@ -194,8 +194,8 @@ mod tests {
     fn the_pause_grows_while_few_are_put_off_at_once_and_has_an_end() {
         let mut pause = Pause::default();
         assert_eq!(pause.after(1), 301);
-        assert_eq!((0..1_000).map(|_| pause.after(PUT_OFF_AT_ONCE - 1)).last(), Some(600));
-        assert_eq!(pause.after(PUT_OFF_AT_ONCE), 599);
+        assert_eq!((0..1_000).map(|_| pause.after(PUT_OFF_AT_ONCE - 1)).last(), Some(500));
+        assert_eq!(pause.after(PUT_OFF_AT_ONCE), 499);
         assert_eq!((0..1_000).map(|_| pause.after(1_000)).last(), Some(300));
     }
 

@@ -8,12 +8,17 @@ use super::super::PATIENCE_MS;
 use super::seat::{Reading, Transport};
 use super::{MS_PER_S, SWEEP_INTERVAL_MS, Shard};
 
+/// Connections that were put off and are read on between two waits: each may have much to be refused, and the core is neither
+/// to wait for its next commands meanwhile nor those who are answered for their answers.
+const READ_ON_AT_ONCE: usize = 16;
+
 impl Shard {
     pub(super) fn do_what_is_due(&mut self) {
         let now_ms = self.shell.now_ms.get();
         // A core that has worked off what it had must not wait for their time: whoever has waited longest is read on, as
         // long as there is room.
-        while let Some(&(at_ms, session)) = self.put_off.front() {
+        for _ in 0..READ_ON_AT_ONCE {
+            let Some(&(at_ms, session)) = self.put_off.front() else { break };
             if at_ms > now_ms && !has_room(self.shell.queueing_delay_ms()) {
                 break;
             }
