@@ -221,7 +221,7 @@ impl SlotEngine {
         let oldest = self.pipeline.in_flight.pop_front();
         assert_eq!(oldest.map(|(n, _)| n), Some(through), "appends resolve in order");
         if no_space {
-            self.no_space_until = self.latest.plus_ms(NO_SPACE_BACKOFF_MS);
+            self.no_space_until_ms = self.monotonic_ms + NO_SPACE_BACKOFF_MS;
         }
         self.release(effects);
         self.abandon_speculation(&refusal, effects);

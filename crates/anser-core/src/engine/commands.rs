@@ -252,7 +252,7 @@ impl SlotEngine {
         } else if needs_client_id(&command.intent) {
             return Err(Refusal::ClientIdMissing);
         }
-        if self.latest < self.no_space_until {
+        if self.monotonic_ms < self.no_space_until_ms {
             return Err(Refusal::StorageFull);
         }
         if self.tail.len() >= TAIL_FACTS_MAX {
@@ -277,8 +277,8 @@ impl SlotEngine {
         for account in accounts {
             self.next_ask = self.next_ask.wrapping_add(1);
             let ask = AskId(self.next_ask);
-            let deadline = self.latest.plus_ms(ASK_TIMEOUT_MS);
-            self.asks.insert(ask, PendingAsk { cid, account, deadline });
+            let deadline_ms = self.monotonic_ms + ASK_TIMEOUT_MS;
+            self.asks.insert(ask, PendingAsk { cid, account, deadline_ms });
             self.parked.get_mut(&cid).expect("parked before").asking.insert(ask);
             let command = Command {
                 actor: Actor::SYSTEM,
@@ -312,8 +312,12 @@ impl SlotEngine {
     }
 
     pub(super) fn expire_asks(&mut self, effects: &mut Vec<Effect>) {
-        let expired: Vec<AskId> =
-            self.asks.iter().filter(|(_, ask)| ask.deadline < self.latest).map(|(&id, _)| id).collect();
+        let expired: Vec<AskId> = self
+            .asks
+            .iter()
+            .filter(|(_, ask)| ask.deadline_ms < self.monotonic_ms)
+            .map(|(&id, _)| id)
+            .collect();
         for ask in expired {
             self.replied(ask, Err(Refusal::Unavailable), effects);
         }

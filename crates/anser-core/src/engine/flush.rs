@@ -27,8 +27,8 @@ pub(super) struct Flushing {
     /// What the one under way writes, to be written again should it fail.
     cids: Vec<ConversationId>,
     members: Vec<(ConversationId, anser_model::AccountId)>,
-    /// Not before this instant, after a failure.
-    not_before: UnixMillis,
+    /// Not before this instant of the monotonic clock, after a failure.
+    not_before_ms: u64,
 }
 
 impl Flushing {
@@ -53,7 +53,8 @@ impl SlotEngine {
             None => self.durable > self.folded(),
         };
         let due = aged || self.tail.len() >= FLUSH_FACTS;
-        if due && self.is_open() && self.flushing.through.is_none() && now >= self.flushing.not_before {
+        let may = self.monotonic_ms >= self.flushing.not_before_ms;
+        if due && may && self.is_open() && self.flushing.through.is_none() {
             self.flushing.wanted = true;
         }
     }
@@ -154,7 +155,7 @@ impl SlotEngine {
                 }
             }
             Err(error) if error.retry_helps() => {
-                self.flushing.not_before = self.latest.plus_ms(FLUSH_INTERVAL_MS);
+                self.flushing.not_before_ms = self.monotonic_ms + FLUSH_INTERVAL_MS;
                 self.mark_dirty_again();
             }
             Err(error) => effects.push(Effect::Halt(format!("slot {}: {error}", self.config.slot))),

@@ -152,7 +152,8 @@ pub struct SlotEngine {
     next_fetch: u64,
     next_ask: u64,
     clock: u64,
-    no_space_until: UnixMillis,
+    /// By the monotonic clock: the other one may be set back by hours.
+    no_space_until_ms: u64,
     replay: open::Replay,
 }
 
@@ -181,7 +182,8 @@ enum FetchFor {
 struct PendingAsk {
     cid: ConversationId,
     account: AccountId,
-    deadline: UnixMillis,
+    /// By the monotonic clock.
+    deadline_ms: u64,
 }
 
 impl SlotEngine {
@@ -214,7 +216,7 @@ impl SlotEngine {
             next_fetch: 0,
             next_ask: 0,
             clock: 0,
-            no_space_until: UnixMillis(0),
+            no_space_until_ms: 0,
             replay: open::Replay::default(),
         }
     }

@@ -158,7 +158,7 @@ impl SlotEngine {
             }
             Err(AppendError::NoSpace(_) | AppendError::Unknown(_)) => {
                 self.replay.put_off = true;
-                self.no_space_until = self.latest.plus_ms(super::NO_SPACE_BACKOFF_MS);
+                self.no_space_until_ms = self.monotonic_ms + super::NO_SPACE_BACKOFF_MS;
             }
             Err(AppendError::Broken(_)) => unreachable!("a broken log halts before"),
         }
@@ -185,7 +185,7 @@ impl SlotEngine {
             return;
         }
         assert!(matches!(self.phase, Phase::Opening), "only an opening is put off");
-        if self.latest >= self.no_space_until {
+        if self.monotonic_ms >= self.no_space_until_ms {
             self.append_opened(effects);
         } else {
             for work in std::mem::take(&mut self.waiting) {
