@@ -337,6 +337,24 @@ fn who_is_watched_is_asked_again_after_every_sync() {
 }
 
 #[test]
+fn a_conversation_is_watched_one_question_at_a_time() {
+    let mut world = World::new();
+    let there = v1::Presence { account: PEER.get(), online: true, ..Default::default() };
+    world.server.there.insert(PEER.get(), there);
+    world.start();
+    world.quiesce();
+    // The answers to two might overtake each other: the later question waits for the earlier answer.
+    for accounts in [vec![OWN], vec![PEER]] {
+        world.ask(Intent::Watch { cid: cid(PEER), accounts });
+    }
+    assert_eq!(world.to_server.len(), 1);
+    world.quiesce();
+    let asked: Vec<_> = world.server.watches.iter().map(|(_, accounts)| accounts.as_slice()).collect();
+    assert_eq!(asked, [[OWN.get()], [PEER.get()]]);
+    assert_eq!(world.session.presences().get(PEER), Some(&there));
+}
+
+#[test]
 fn silence_ends_a_connection_and_a_heartbeat_keeps_one() {
     let mut world = World::new();
     world.start();

@@ -65,12 +65,17 @@ impl Presences {
         self.wanted.insert(cid);
     }
 
-    /// What to ask next.
-    pub fn next_request(&mut self) -> Option<(ConversationId, v1::Watch)> {
-        let cid = self.wanted.pop_first()?;
+    /// Conversations to ask about.
+    pub fn wanted(&self) -> impl Iterator<Item = ConversationId> {
+        self.wanted.iter().copied()
+    }
+
+    /// What to ask about a conversation.
+    pub fn request(&mut self, cid: ConversationId) -> v1::Watch {
+        self.wanted.remove(&cid);
         let watched = self.watched.get(&cid).map_or(&[][..], Vec::as_slice);
         let accounts = watched.iter().map(|account| account.get()).collect();
-        Some((cid, v1::Watch { r#in: Some(v1::Target::cid(cid)), accounts }))
+        v1::Watch { r#in: Some(v1::Target::cid(cid)), accounts }
     }
 
     /// The answer about a conversation came. Of whom something is different.
@@ -162,6 +167,11 @@ mod tests {
         v1::Presence { account: account.get(), online: true, ..v1::Presence::default() }
     }
 
+    fn ask(presences: &mut Presences) -> Option<(ConversationId, Vec<u64>)> {
+        let cid = presences.wanted().next()?;
+        Some((cid, presences.request(cid).accounts))
+    }
+
     fn list(accounts: &[AccountId]) -> v1::PresenceList {
         v1::PresenceList { presences: accounts.iter().map(|&it| there(it)).collect(), ..Default::default() }
     }
@@ -171,18 +181,15 @@ mod tests {
         let mut presences = Presences::default();
         presences.watch(CID, vec![BOB, EVE]);
         presences.watch(CID, vec![BOB, EVE]);
-        assert_eq!(
-            presences.next_request().map(|(cid, asked)| (cid, asked.accounts)),
-            Some((CID, vec![8, 9]))
-        );
-        assert_eq!(presences.next_request(), None);
+        assert_eq!(ask(&mut presences), Some((CID, vec![8, 9])));
+        assert_eq!(ask(&mut presences), None);
         assert_eq!(presences.answered(CID, &list(&[BOB])), [BOB], "she does not tell");
         assert!(
             !presences.told(there(BOB))
                 && !presences.told(there(EVE))
                 && !presences.told(there(AccountId(7)))
         );
-        assert_eq!(presences.next_request().map(|(cid, _)| cid), Some(CID), "she tells after all");
+        assert_eq!(ask(&mut presences).map(|(cid, _)| cid), Some(CID), "she tells after all");
         presences.watch(OTHER, vec![EVE]);
         assert_eq!(presences.answered(OTHER, &list(&[EVE, BOB])), [EVE]);
         assert_eq!(presences.answered(CID, &list(&[])), [BOB], "he tells no more");
@@ -190,8 +197,8 @@ mod tests {
         presences.answered(CID, &list(&[BOB]));
         presences.watch(CID, Vec::new());
         assert_eq!((presences.get(BOB), presences.get(EVE)), (None, Some(&there(EVE))));
-        let asked: Vec<_> = std::iter::from_fn(|| presences.next_request()).collect();
-        assert_eq!(asked.iter().map(|(_, asked)| asked.accounts.len()).collect::<Vec<_>>(), [0, 1]);
+        let asked: Vec<_> = std::iter::from_fn(|| ask(&mut presences)).collect();
+        assert_eq!(asked.iter().map(|(_, accounts)| accounts.len()).collect::<Vec<_>>(), [0, 1]);
     }
 
     #[test]
@@ -199,12 +206,12 @@ mod tests {
         let mut presences = Presences::default();
         presences.watch(CID, vec![BOB, EVE]);
         let mut noticed = |author: AccountId, change: Change| {
-            _ = presences.next_request();
+            _ = ask(&mut presences);
             presences.answered(CID, &list(&[EVE]));
             let event = v1::Event { author: author.get(), change: Some(change), ..Default::default() };
             presences.noticed(CID, &event);
             presences.noticed(OTHER, &event);
-            presences.next_request().is_some()
+            ask(&mut presences).is_some()
         };
         let text = || Change::Message(v1::Message::text("hello"));
         assert!(noticed(BOB, text()), "he had said nothing before");
@@ -220,12 +227,12 @@ mod tests {
         presences.watch(OTHER, vec![EVE]);
         presences.answered(CID, &list(&[BOB]));
         presences.lose();
-        assert!(presences.get(BOB).is_none() && presences.next_request().is_none());
+        assert!(presences.get(BOB).is_none() && ask(&mut presences).is_none());
         presences.give_up(OTHER);
         presences.ask_again();
-        assert_eq!(presences.next_request().map(|(cid, _)| cid), Some(CID));
-        assert_eq!(presences.next_request(), None);
+        assert_eq!(ask(&mut presences).map(|(cid, _)| cid), Some(CID));
+        assert_eq!(ask(&mut presences), None);
         presences.want(CID);
-        assert!(presences.next_request().is_some());
+        assert!(ask(&mut presences).is_some());
     }
 }

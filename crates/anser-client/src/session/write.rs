@@ -212,12 +212,16 @@ impl Session {
         }
     }
 
-    /// Once everything is current: while a slot owes its heads, the server tells nothing of it.
+    /// Once everything is current: while a slot owes its heads, the server tells nothing of it. Of each conversation
+    /// one thing at a time: of two answers, the one that comes last need not be the one to what was asked last.
     fn ask_for_presences(&mut self, turn: &mut Turn) {
         if !self.resync.is_empty() || !self.cursor.is_settled() {
             return;
         }
-        while let Some((cid, watch)) = self.presences.next_request() {
+        let is_asked = |cid| self.is_asking(|asker| *asker == Asker::Presence(cid));
+        let wanted: Vec<_> = self.presences.wanted().filter(|&cid| !is_asked(cid)).collect();
+        for cid in wanted {
+            let watch = self.presences.request(cid);
             self.queries.ask(Asker::Presence(cid), Query::Watch(watch), turn.now_ms());
         }
     }

@@ -7,6 +7,10 @@ const OTHER = '11'.repeat(16)
 const [BOB, EVE] = ['8', '9']
 const there = (account: string, more: Partial<v1.Presence> = {}): v1.Presence => ({ account, online: true, lastSeenAtMs: 0, profileVersion: 1, ...more })
 const gone = (account: string, lastSeenAtMs: number): v1.Presence => there(account, { online: false, lastSeenAtMs })
+const next = (presences: Presences): [string, string[]] | undefined => {
+  const [cid] = presences.allWanted
+  return cid === undefined ? undefined : [cid, [...presences.request(cid).accounts!]]
+}
 const list = (...accounts: string[]): v1.PresenceList => ({ cid: CID, presences: accounts.map(it => there(it)) })
 
 describe('who is watched', () => {
@@ -14,11 +18,11 @@ describe('who is watched', () => {
     const presences = new Presences()
     presences.watch(CID, [BOB, EVE])
     presences.watch(CID, [BOB, EVE])
-    expect(presences.next()).toEqual({ cid: CID, watch: { in: { cid: CID }, accounts: [BOB, EVE] } })
-    expect(presences.next()).toBeUndefined()
+    expect(next(presences)).toEqual([CID, [BOB, EVE]])
+    expect(next(presences)).toBeUndefined()
     expect(presences.answered(CID, list(BOB)), 'she does not tell').toEqual([BOB])
     expect([there(BOB), there(EVE), there('7')].map(it => presences.takeChange(it))).toEqual([false, false, false])
-    expect(presences.next()?.cid, 'she tells after all').toBe(CID)
+    expect(next(presences), 'she tells after all').toEqual([CID, [BOB, EVE]])
     presences.watch(OTHER, [EVE])
     expect(presences.answered(OTHER, list(EVE, BOB))).toEqual([EVE])
     expect(presences.answered(CID, list()), 'he tells no more').toEqual([BOB])
@@ -26,19 +30,17 @@ describe('who is watched', () => {
     presences.answered(CID, list(BOB))
     expect(presences.watch(CID, [])).toEqual([BOB])
     expect([presences.get(BOB), presences.get(EVE)]).toEqual([undefined, there(EVE)])
-    const asked = new Map<string, number>()
-    for (let next = presences.next(); next; next = presences.next()) asked.set(next.cid, next.watch.accounts!.length)
-    expect(asked).toEqual(new Map([[CID, 0], [OTHER, 1]]))
+    expect([next(presences), next(presences), next(presences)]).toEqual([[OTHER, [EVE]], [CID, []], undefined])
   })
 
   test('who comes, speaks or goes is asked about again', () => {
     const presences = new Presences()
     presences.watch(CID, [BOB, EVE])
     const noticed = (author: string, change: Partial<v1.Event>, cid = CID): boolean => {
-      presences.next()
+      next(presences)
       presences.answered(CID, list(EVE))
       presences.noticed({ cid, author, ...change } as v1.Event)
-      return presences.next() !== undefined
+      return next(presences) !== undefined
     }
     const said = { message: {} as v1.Message }
     expect(noticed(BOB, said), 'he had said nothing before').toBe(true)
@@ -49,7 +51,7 @@ describe('who is watched', () => {
   test('no more than one request takes', () => {
     const presences = new Presences()
     presences.watch(CID, Array.from({ length: WATCHED_PER_REQUEST + 5 }, (_, index) => String(index + 1)))
-    expect(presences.next()?.watch.accounts).toHaveLength(WATCHED_PER_REQUEST)
+    expect(next(presences)?.[1]).toHaveLength(WATCHED_PER_REQUEST)
   })
 })
 
@@ -104,6 +106,18 @@ describe('a session that watches', () => {
     await world.lose()
     await world.settle()
     expect(asked(world)).toHaveLength(2)
+    expect(world.session.presences.get(PEER)?.online).toBe(true)
+  })
+
+  test('asks about a conversation one thing at a time: answers may overtake each other', async () => {
+    const world = await watching()
+    const before = asked(world).length
+    world.wire = []
+    await world.ask({ watch: { cid: CID, accounts: [EVE] } })
+    await world.ask({ watch: { cid: CID, accounts: [PEER] } })
+    expect(asked(world).slice(before), 'the second waits for the answer to the first').toEqual([[EVE]])
+    await world.settle()
+    expect(asked(world).slice(before)).toEqual([[EVE], [PEER]])
     expect(world.session.presences.get(PEER)?.online).toBe(true)
   })
 

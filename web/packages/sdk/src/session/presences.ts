@@ -55,12 +55,15 @@ export class Presences {
     this.wanted.add(cid)
   }
 
-  /** What to ask next. */
-  next(): { cid: Cid; watch: Init<v1.Watch> } | undefined {
-    const [cid] = this.wanted
-    if (cid === undefined) return undefined
+  /** Conversations to ask about. */
+  get allWanted(): Cid[] {
+    return [...this.wanted]
+  }
+
+  /** What to ask about a conversation. */
+  request(cid: Cid): Init<v1.Watch> {
     this.wanted.delete(cid)
-    return { cid, watch: { in: { cid }, accounts: [...(this.watched.get(cid) ?? [])] } }
+    return { in: { cid }, accounts: [...(this.watched.get(cid) ?? [])] }
   }
 
   /** The answer about a conversation came. Of whom something is different. */

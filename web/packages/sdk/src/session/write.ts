@@ -132,14 +132,23 @@ function askForOwnNeeds(state: State, nowMs: number): void {
   if (recheck) queries.ask({ kind: 'recheck', cid: recheck.cid }, { getPage: recheck.getPage }, nowMs)
 }
 
-/** Once everything is current: while a slot owes its heads, the server tells nothing of it. */
-function askForPresences({ sync, presences, queries }: State, nowMs: number): void {
+/** Once everything is current: while a slot owes its heads, the server tells nothing of it. Of each conversation one thing
+ * at a time: of two answers, the one that comes last need not be the one to what was asked last. */
+function askForPresences(state: State, nowMs: number): void {
+  const { sync, presences, queries } = state
   if (sync.isWanted || !sync.isSettled) return
-  for (let next = presences.next(); next; next = presences.next()) queries.ask({ kind: 'presence', cid: next.cid }, { watch: next.watch }, nowMs)
+  for (const cid of presences.allWanted) {
+    if (isAskedBy(state, asker => asker.kind === 'presence' && asker.cid === cid)) continue
+    queries.ask({ kind: 'presence', cid }, { watch: presences.request(cid) }, nowMs)
+  }
 }
 
-function isAsking({ inFlight, queries }: State, kind: Asker['kind']): boolean {
-  return queries.has(asker => asker.kind === kind) || inFlight.has(asked => asked.kind === 'query' && asked.asking.asker.kind === kind)
+function isAsking(state: State, kind: Asker['kind']): boolean {
+  return isAskedBy(state, asker => asker.kind === kind)
+}
+
+function isAskedBy({ inFlight, queries }: State, isSuch: (asker: Asker) => boolean): boolean {
+  return queries.has(isSuch) || inFlight.has(asked => asked.kind === 'query' && isSuch(asked.asking.asker))
 }
 
 function syncIsInFlight({ inFlight }: State): boolean {
