@@ -107,14 +107,13 @@ impl Load {
         cast.iter().map(|member| member.devices[0].recorder().in_flight()).sum()
     }
 
-    /// Waits until most speakers wait for an answer.
+    /// Waits until at least so many sends wait for an answer.
     ///
     /// # Errors
     /// They do not.
-    pub async fn wait_until_flying(&self) -> anyhow::Result<()> {
-        let most = ACCOUNTS * GROUPS_EACH * 3 / 4;
-        let reached = until(|| Self::in_flight(&self.cast) >= most).await;
-        reached.with_context(|| format!("{} sends in flight, {most} wanted", Self::in_flight(&self.cast)))
+    pub async fn wait_until_flying(&self, least: usize) -> anyhow::Result<()> {
+        let reached = until(|| Self::in_flight(&self.cast) >= least).await;
+        reached.with_context(|| format!("{} sends in flight, {least} wanted", Self::in_flight(&self.cast)))
     }
 
     /// Waits until nobody waits for an answer.

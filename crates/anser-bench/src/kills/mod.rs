@@ -198,9 +198,11 @@ impl Run {
         audit: &mut Audit,
     ) -> anyhow::Result<()> {
         let mut load = Load::start(server, &self.corpus, &mut self.random).await?;
+        // The small disk is in memory: a sync of it is over before many could wait for it.
+        let least_flying = if small.is_some() { 1 } else { IN_FLIGHT_LEAST };
         for number in 0..kills {
             load.give(Cue::Speak);
-            load.wait_until_flying().await?;
+            load.wait_until_flying(least_flying).await?;
             load.switch_listeners(&mut self.random).await?;
             self.pause(LOAD_MS).await;
             let hit = self.kill(server, &load, small).await.with_context(|| format!("kill {number}"))?;
