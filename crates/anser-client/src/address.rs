@@ -17,17 +17,24 @@ use crate::trust::{BadCa, Trust};
 const DEFAULT_PORT: u16 = 80;
 const DEFAULT_TLS_PORT: u16 = 443;
 
-/// A server's host and port, for the WebSocket and the HTTP API alike.
+/// What is agreed on in a TLS handshake, where frames follow each behind its length.
+const STREAM_ALPN: &[u8] = b"anser/1";
+
+/// A server's host and port, for frames and the HTTP API alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServerAddress {
     authority: String,
     /// Whom it may be vouched for by, where it is reached in TLS.
     trust: Option<Trust>,
+    /// Frames go each behind its length, instead of in a WebSocket.
+    is_stream: bool,
 }
 
 /// The text is no address that this client can reach.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no server address: write host:port, or http://, https://, ws:// or wss:// before it")]
+#[error(
+    "{0:?} is no server address: write host:port, or http:// or https:// before it; tcp:// or tls:// for frames without a WebSocket"
+)]
 pub struct BadAddress(String);
 
 impl ServerAddress {
@@ -40,6 +47,17 @@ impl ServerAddress {
     pub fn socket_url(&self) -> String {
         let scheme = if self.trust.is_some() { "wss" } else { "ws" };
         format!("{scheme}://{}/ws", self.authority)
+    }
+
+    /// Whether frames go each behind its length, instead of in a WebSocket.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    /// The same, with frames each behind its length.
+    #[must_use]
+    pub fn as_stream(self) -> Self {
+        ServerAddress { is_stream: true, ..self }
     }
 
     /// The same, whose certificate is vouched for by one in this PEM file, and by nobody else.
@@ -58,13 +76,22 @@ impl ServerAddress {
         self.trust.as_ref().and_then(Trust::file)
     }
 
-    /// Opens a connection, with its TLS handshake.
+    /// Opens a connection for HTTP, with its TLS handshake.
     pub(crate) async fn connect(&self) -> io::Result<Wire> {
+        self.connect_for(None).await
+    }
+
+    /// Opens a connection for frames, each behind its length.
+    pub(crate) async fn connect_stream(&self) -> io::Result<Wire> {
+        self.connect_for(Some(STREAM_ALPN)).await
+    }
+
+    async fn connect_for(&self, protocol: Option<&[u8]>) -> io::Result<Wire> {
         let tcp = TcpStream::connect(&self.authority).await?;
         tcp.set_nodelay(true)?;
         match &self.trust {
             None => Ok(Wire::Plain(tcp)),
-            Some(trust) => Ok(Wire::Tls(Box::new(trust.shake_hands(self.host(), tcp).await?))),
+            Some(trust) => Ok(Wire::Tls(Box::new(trust.shake_hands(self.host(), tcp, protocol).await?))),
         }
     }
 
@@ -79,11 +106,13 @@ impl FromStr for ServerAddress {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         let malformed = || BadAddress(text.to_owned());
-        let (trust, rest) = match text.split_once("://") {
-            Some(("ws" | "http", rest)) => (None, rest),
-            Some(("wss" | "https", rest)) => (Some(Trust::System), rest),
+        let (trust, is_stream, rest) = match text.split_once("://") {
+            Some(("ws" | "http", rest)) => (None, false, rest),
+            Some(("wss" | "https", rest)) => (Some(Trust::System), false, rest),
+            Some(("tcp", rest)) => (None, true, rest),
+            Some(("tls", rest)) => (Some(Trust::System), true, rest),
             Some(_) => return Err(malformed()),
-            None => (None, text),
+            None => (None, false, text),
         };
         let authority = rest.strip_suffix("/ws").unwrap_or(rest).trim_end_matches('/');
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
@@ -97,14 +126,19 @@ impl FromStr for ServerAddress {
             Some(_) => authority.to_owned(),
             None => format!("{authority}:{default}"),
         };
-        Ok(ServerAddress { authority, trust })
+        Ok(ServerAddress { authority, trust, is_stream })
     }
 }
 
 /// As a URL, which is an address again.
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        let scheme = match (self.is_stream, &self.trust) {
+            (false, None) => "http",
+            (false, Some(_)) => "https",
+            (true, None) => "tcp",
+            (true, Some(_)) => "tls",
+        };
         write!(f, "{scheme}://{}", self.authority)
     }
 }
@@ -165,6 +199,14 @@ mod tests {
         assert_eq!(url("https://example.org:8443").unwrap(), "https://example.org:8443");
         assert_eq!(url("[::1]:7000").unwrap(), "http://[::1]:7000");
         assert_eq!(url("[::1]").unwrap(), "http://[::1]:80");
+        for stream in ["tcp://localhost:7000", "tls://example.org:443"] {
+            let address: ServerAddress = stream.parse().unwrap();
+            assert_eq!((address.is_stream(), address.to_string().as_str()), (true, stream));
+        }
+        assert_eq!(
+            url("http://a:1").unwrap().parse::<ServerAddress>().unwrap().as_stream().to_string(),
+            "tcp://a:1"
+        );
         for bad in ["", "ftp://x", "a b", "host:port", ":7000", "host/path"] {
             assert_eq!(url(bad), Err(BadAddress(bad.to_owned())));
         }

@@ -8,10 +8,13 @@ use std::sync::{Arc, OnceLock};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, pem};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// What is the matter with a server that speaks TLS, and not the protocol named in the handshake.
+const NO_STREAM: &str = "the server takes frames only in a WebSocket: write https://";
 
 /// Who may vouch for a server's certificate.
 #[derive(Debug, Clone)]
@@ -70,14 +73,27 @@ impl Trust {
         }
     }
 
-    pub(crate) async fn shake_hands(&self, host: &str, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = match self {
+    /// Shakes hands; where a protocol is named, the server must speak it.
+    pub(crate) async fn shake_hands(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+        protocol: Option<&[u8]>,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = match self {
             Trust::System => system(),
             Trust::File(_, config) => config.clone(),
         };
+        if let Some(protocol) = protocol {
+            Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
+        }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| io::Error::other(format!("no certificate can be of {host:?}")))?;
-        TlsConnector::from(config).connect(name, tcp).await.map_err(explained)
+        let shaken = TlsConnector::from(config).connect(name, tcp).await.map_err(explained)?;
+        if shaken.get_ref().1.alpn_protocol() != protocol {
+            return Err(io::Error::other(NO_STREAM));
+        }
+        Ok(shaken)
     }
 }
 
@@ -88,6 +104,7 @@ fn explained(error: io::Error) -> io::Error {
         Some(rustls::Error::InvalidCertificate(_)) => format!(
             "the server's certificate is not trusted ({error}); one that nobody vouches for has to be given as a file"
         ),
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => NO_STREAM.to_owned(),
         Some(rustls::Error::InvalidMessage(_)) => "the server does not speak TLS: write http://".to_owned(),
         _ => return error,
     };

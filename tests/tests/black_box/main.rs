@@ -22,6 +22,7 @@ mod recall;
 mod registers;
 mod replies;
 mod slow_reader;
+mod stream;
 mod sync;
 mod talking;
 mod tls;

@@ -22,9 +22,10 @@ use std::time::Duration;
 use anser_core::fanout::EdgeId;
 use anser_core::ports::PortFuture;
 use anser_core::ports::clock::Clock;
-use anser_edge::{Input, Question, Terms, Transport, Verified};
+use anser_edge::{Form, Input, Question, Terms, Transport, Verified};
 use anser_model::AccountId;
-use anser_proto::{ErrorCode, v1};
+use anser_proto::{Encoding, ErrorCode, v1};
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -280,6 +281,14 @@ impl Edge {
         // Whoever is still there then is told more plainly.
         _ = tokio::time::timeout(patience, empty).await;
     }
+}
+
+/// What somebody is told in whose network too many connect, where no HTTP could say it.
+pub fn too_many_connections(retry_after_ms: u64) -> Bytes {
+    let why = "too many connections came from your network: connect again after retry_after_ms";
+    let error = v1::Error::new(ErrorCode::RateLimited, why).after_ms(retry_after_ms);
+    let form = Form { encoding: Encoding::Binary, transport: Transport::Stream };
+    wire::framed(&anser_proto::encode_server(&v1::ServerFrame::error(0, error), form.encoding), form)
 }
 
 /// Runs a shard on a thread of its own, which is followed as a task is.

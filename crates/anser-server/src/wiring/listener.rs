@@ -1,4 +1,4 @@
-//! The socket that everything comes in by: HTTP, and from it WebSocket by upgrade.
+//! The socket that everything comes in by: HTTP, from it WebSocket by upgrade, and frames without either.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -30,20 +30,22 @@ use tower::ServiceExt as _;
 
 use crate::accounts::{AccountService, network};
 use crate::edge::ws::accept_key;
-use crate::edge::{CameBy, Edge, Protocol, Stream};
+use crate::edge::{CameBy, Edge, Protocol, Stream, too_many_connections};
 use crate::http::origin::may_connect;
 use crate::http::{ClientAddress, HttpState};
 use crate::metrics::Metrics;
 use crate::wiring::live::Network;
 use crate::wiring::messaging::Inside;
-use crate::wiring::tls::Tls;
+use crate::wiring::tls::{STREAM_ALPN, Tls};
 
 /// The version of WebSocket that is spoken: RFC 6455's.
 const VERSION: &str = "13";
 /// Bytes of a client's nonce.
 const KEY_BYTES: usize = 16;
-/// How long a client may take to send the head of a request.
+/// How long a client may take to say anything, and to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// A frame comes behind its length, whose first byte is zero since frames are short; no request of HTTP begins so.
+const FIRST_OF_A_FRAME: u8 = 0;
 /// How long to wait after the system refused to accept, for want of descriptors for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -61,6 +63,8 @@ const UNACKNOWLEDGED_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) routes: Router,
+    /// Who takes frames that come without HTTP; none: nobody.
+    pub(super) frames: Option<Edge>,
     pub(super) network: Network,
     /// None: as it comes.
     pub(super) tls: Option<Tls>,
@@ -141,10 +145,10 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
     tracker.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => adopt(&edge, parts.io.into_inner(), came, &parts.read_buf),
+            Ok(parts) => adopt((&edge, Protocol::WebSocket), parts.io.into_inner(), came, &parts.read_buf),
             Err(upgraded) => {
                 if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-                    adopt(&edge, parts.io.into_inner(), came, &parts.read_buf);
+                    adopt((&edge, Protocol::WebSocket), parts.io.into_inner(), came, &parts.read_buf);
                 }
             }
         }
@@ -157,9 +161,14 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
     response
 }
 
-fn adopt(edge: &Edge, stream: impl TryInto<Stream, Error = std::io::Error>, came: CameBy, read: &[u8]) {
+fn adopt(
+    (edge, protocol): (&Edge, Protocol),
+    stream: impl TryInto<Stream, Error = std::io::Error>,
+    came: CameBy,
+    read: &[u8],
+) {
     match stream.try_into() {
-        Ok(stream) => edge.adopt(stream, Protocol::WebSocket, came, read.to_vec()),
+        Ok(stream) => edge.adopt(stream, protocol, came, read.to_vec()),
         Err(error) => tracing::warn!(%error, "a socket could not be handed to the edge"),
     }
 }
@@ -229,14 +238,55 @@ fn notice_lost_networks(stream: &TcpStream) {
 }
 
 async fn serve(stream: TcpStream, address: SocketAddr, gate: Gate) {
-    let Some(tls) = &gate.tls else { return serve_http(stream, address, gate).await };
+    let Some(tls) = &gate.tls else {
+        let Some(edge) = &gate.frames else { return serve_http(stream, address, gate).await };
+        return match first_byte(&stream).await {
+            Some(FIRST_OF_A_FRAME) => take_frames(stream, address, edge, &gate.network).await,
+            Some(_) => serve_http(stream, address, gate).await,
+            None => {}
+        };
+    };
     match tokio::time::timeout(TLS_PATIENCE, tls.acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => serve_http(stream, address, gate).await,
+        Ok(Ok(stream)) => match &gate.frames {
+            Some(edge) if stream.get_ref().1.alpn_protocol() == Some(STREAM_ALPN) => {
+                take_frames(stream, address, edge, &gate.network).await;
+            }
+            _ => serve_http(stream, address, gate).await,
+        },
         Ok(Err(error)) => {
             gate.metrics.tls_failures.add(1);
             tracing::debug!(%address, %error, "a TLS handshake failed");
         }
         Err(_) => gate.metrics.tls_failures.add(1),
+    }
+}
+
+/// What comes first, left where it is; nothing from somebody who says nothing.
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
+    let mut first = [0];
+    match tokio::time::timeout(HEAD_PATIENCE, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => Some(first[0]),
+        _ => None,
+    }
+}
+
+/// Hands a socket on which frames come without HTTP to the edge.
+async fn take_frames<S>(mut stream: S, address: SocketAddr, edge: &Edge, believed: &Network)
+where
+    S: AsyncWrite + Unpin + TryInto<Stream, Error = std::io::Error>,
+{
+    let came =
+        CameBy { network: network(address.ip()), proxied: believed.now().proxies.trusts(address.ip()) };
+    match edge.admit(came.network) {
+        Ok(()) => adopt((edge, Protocol::Stream), stream, came, &[]),
+        Err(retry_after_ms) => {
+            let told = async {
+                stream.write_all(&too_many_connections(retry_after_ms)).await?;
+                stream.shutdown().await
+            };
+            // Who does not hear of it comes again too soon, and is refused again.
+            _ = tokio::time::timeout(HEAD_PATIENCE, told).await;
+        }
     }
 }
 

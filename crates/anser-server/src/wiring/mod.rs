@@ -210,6 +210,7 @@ impl Server {
         let routes = listener::routes(accounts.clone(), edge.clone(), parts.0, parts.1, parts.2);
         let gate = Gate {
             routes,
+            frames: Some(edge.clone()),
             network: network.clone(),
             tls: tls.clone(),
             metrics: metrics.clone(),
@@ -225,7 +226,11 @@ impl Server {
             });
             // Nobody is believed there but the peer, and it is as it comes.
             let network = Network::new(NetworkConfig::default());
-            listener::accept(admin, Gate { routes, network, tls: None, ..gate.clone() }, &tracker);
+            listener::accept(
+                admin,
+                Gate { routes, frames: None, network, tls: None, ..gate.clone() },
+                &tracker,
+            );
         }
         listener::accept(listener, gate, &tracker);
         phases.end("edge");

@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// What is spoken inside: the WebSocket begins as HTTP/1.1.
 const ALPN: &[u8] = b"http/1.1";
+/// The same for frames that follow each behind its length.
+pub(super) const STREAM_ALPN: &[u8] = b"anser/1";
 /// The folder of a certificate of our own making, in the data folder.
 const SELF_SIGNED_FOLDER: &str = "tls";
 const FOLDER_MODE: u32 = 0o700;
@@ -138,7 +140,7 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(shown.clone());
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec(), STREAM_ALPN.to_vec()];
         Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), shown })
     }
 
