@@ -1,7 +1,7 @@
 //! What a session takes at once from the shell around it.
 
 use anser_core::fanout::EdgeId;
-use anser_model::{AccountId, ConversationId, Slot, Timeline, UnixMillis};
+use anser_model::{AccountId, ConversationId, N, Slot, Timeline, UnixMillis};
 use anser_proto::{Encoding, v1};
 use bytes::Bytes;
 
@@ -77,6 +77,10 @@ pub trait Shell: Framing {
 
     /// How long what is taken now would wait for those before it, in milliseconds.
     fn queueing_delay_ms(&self) -> u64;
+
+    /// n of the newest fact decided in a slot, where that is known at once: whoever entered the routing before is sent every
+    /// fact above it. `None`: the slot has to be asked.
+    fn newest(&self, slot: Slot) -> Option<N>;
 
     /// Takes so much from what the account may ask, or says in how many milliseconds there will be as much.
     ///

@@ -117,6 +117,8 @@ mod switch {
         SyncWithoutTail = "sync-without-tail",
         /// A sync is answered from memory although a conversation that changed has left it.
         SyncFromMemoryAlone = "sync-from-memory-alone",
+        /// A sync passes over a slot that has one fact more than the cursor.
+        SyncPassesOverOne = "sync-passes-over-one",
         /// A sync of the log that failed is tried again, and its second answer believed.
         RetryFailedSync = "retry-failed-sync",
         /// A read mark may be moved back.

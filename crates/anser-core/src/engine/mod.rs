@@ -226,6 +226,11 @@ impl SlotEngine {
         matches!(self.phase, Phase::Open)
     }
 
+    /// n of the newest fact decided, durable or not.
+    pub fn newest(&self) -> N {
+        self.newest
+    }
+
     /// n of the newest durable fact.
     pub fn durable(&self) -> N {
         self.durable

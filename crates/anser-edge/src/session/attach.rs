@@ -1,8 +1,6 @@
 //! Attach and sync: a session enters the routing first, then asks what it missed, so that nothing
 //! falls between the two.
 
-use std::collections::HashMap;
-
 use anser_core::engine::{Answer, HomeView, Query, ReplyTo};
 use anser_model::{AccountId, N, Refusal, Slot, UnixMillis, planted};
 use anser_proto::v1::response::Result as Wire;
@@ -97,6 +95,7 @@ impl Session {
             return Err(v1::Error::new(ErrorCode::Revoked, why));
         }
         let slots = if greeting.send_only { Vec::new() } else { home.slots };
+        let owing = owing(slots, &greeting.cursor, shell);
         let terms = shell.terms();
         let welcome = v1::Welcome {
             version: greeting.version,
@@ -106,14 +105,14 @@ impl Session {
             server_time_ms: now.0,
             heartbeat_interval_ms: self.heartbeat_interval_ms.unwrap_or(terms.heartbeat_interval_ms),
             timeline: terms.timeline.0,
-            owing: numbers(&slots),
+            owing: numbers(&owing),
             resume_ticket: shell.resume_ticket(&grant, self.id(), now),
             backoff_base_ms: BACKOFF_BASE_MS,
             backoff_cap_ms: terms.backoff_cap_ms,
             profile_version,
         };
         self.push_result(greeting.id, Wire::Welcome(welcome), shell);
-        self.begin_sync(slots, &greeting.cursor, shell, effects);
+        self.begin_sync(owing, &greeting.cursor, shell, effects);
         Ok(())
     }
 
@@ -143,13 +142,13 @@ impl Session {
         &mut self,
         id: u64,
         slots: Vec<Slot>,
-        cursor: &HashMap<Slot, N>,
+        cursor: &Cursor,
         shell: &dyn Shell,
         effects: &mut Vec<Effect>,
     ) {
-        let started = v1::SyncStarted { owing: numbers(&slots) };
-        self.push_result(id, Wire::SyncStarted(started), shell);
-        self.begin_sync(slots, cursor, shell, effects);
+        let owing = owing(slots, cursor, shell);
+        self.push_result(id, Wire::SyncStarted(v1::SyncStarted { owing: numbers(&owing) }), shell);
+        self.begin_sync(owing, cursor, shell, effects);
     }
 
     /// The home could not answer a sync: the answers that were kept back must not wait for another one, so the
@@ -166,8 +165,8 @@ impl Session {
     /// The slots that owe a sync are known: they are asked, and events of the others flow.
     fn begin_sync(
         &mut self,
-        slots: Vec<Slot>,
-        cursor: &HashMap<Slot, N>,
+        owing: Vec<Slot>,
+        cursor: &Cursor,
         shell: &dyn Shell,
         effects: &mut Vec<Effect>,
     ) {
@@ -175,8 +174,7 @@ impl Session {
         attached.round += 1;
         let (round, account) = (attached.round, attached.grant.account);
         let kept = attached.kept.as_mut().expect("everything is kept back until the slots are known");
-        let free =
-            kept.begin(slots.into_iter().map(|slot| (slot, cursor.get(&slot).copied().unwrap_or_default())));
+        let free = kept.begin(owing, |slot| cursor.after(slot));
         let asks: Vec<(Slot, N)> = kept.owing().collect();
         let missed = kept.missed();
         self.settle_if_done();
@@ -253,23 +251,44 @@ fn admits(home: &HomeView, grant: &Grant) -> bool {
             .all(|&(device, version)| device != grant.device || grant.device_version >= version)
 }
 
+/// The slots that may have something for a cursor. Most have nothing for who was away for a short while, and where that is
+/// known they need not be asked.
+fn owing(mut slots: Vec<Slot>, cursor: &Cursor, shell: &dyn Shell) -> Vec<Slot> {
+    let has_nothing = |slot: Slot| {
+        let after = cursor.after(slot);
+        shell
+            .newest(slot)
+            .is_some_and(|newest| newest == after || planted!(SyncPassesOverOne) && newest == after.next())
+    };
+    slots.retain(|&slot| !has_nothing(slot));
+    slots
+}
+
 fn numbers(slots: &[Slot]) -> Vec<u32> {
     slots.iter().map(|slot| slot.0.into()).collect()
 }
 
-/// A cursor by slots; one of another timeline counts as none.
-fn cursor_of(cursor: Option<v1::Cursor>, shell: &dyn Shell) -> Result<HashMap<Slot, N>, v1::Error> {
-    let Some(cursor) = cursor.filter(|cursor| cursor.timeline == shell.terms().timeline.0) else {
-        return Ok(HashMap::new());
-    };
-    cursor
-        .slots
-        .into_iter()
-        .map(|(slot, n)| match u8::try_from(slot) {
-            Ok(slot) => Ok((Slot(slot), N(n))),
-            Err(_) => Err(v1::Error::new(ErrorCode::BadValue, format!("cursor.slots: 0 to 255, not {slot}"))),
-        })
-        .collect()
+/// How far a client has come, slot by slot; 0 where it has nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor(Box<[N; Slot::COUNT]>);
+
+impl Cursor {
+    fn after(&self, slot: Slot) -> N {
+        self.0[slot.index()]
+    }
+}
+
+/// What a client says of how far it has come; of another timeline that counts as nothing.
+fn cursor_of(cursor: Option<v1::Cursor>, shell: &dyn Shell) -> Result<Cursor, v1::Error> {
+    let mut by_slot = Cursor(Box::new([N(0); Slot::COUNT]));
+    let cursor = cursor.filter(|cursor| cursor.timeline == shell.terms().timeline.0);
+    for (slot, n) in cursor.map(|cursor| cursor.slots).unwrap_or_default() {
+        let Ok(slot) = u8::try_from(slot) else {
+            return Err(v1::Error::new(ErrorCode::BadValue, format!("cursor.slots: 0 to 255, not {slot}")));
+        };
+        by_slot.0[Slot(slot).index()] = N(n);
+    }
+    Ok(by_slot)
 }
 
 /// The heads of a slot in frames of bearable size; the last one says that the slot is done.

@@ -172,18 +172,23 @@ impl KeptBack {
         answers
     }
 
-    /// The slots that owe a sync are known, each with the n after which. Events of the others flow: those that
-    /// were kept back so far are returned, and the answers between them.
-    pub(super) fn begin(&mut self, owing: impl IntoIterator<Item = (Slot, N)>) -> Vec<Bytes> {
+    /// The slots that owe a sync are known, and after which n the client wants to know of each. Events of the others flow:
+    /// those that were kept back so far and that it does not have are returned, and the answers between them.
+    pub(super) fn begin(
+        &mut self,
+        owing: impl IntoIterator<Item = Slot>,
+        after: impl Fn(Slot) -> N,
+    ) -> Vec<Bytes> {
         self.attaching = false;
-        self.owing =
-            owing.into_iter().map(|(slot, after)| (slot, Owed { after, events: Vec::new() })).collect();
+        let owed = |slot| (slot, Owed { after: after(slot), events: Vec::new() });
+        self.owing = owing.into_iter().map(owed).collect();
         let mut free = Vec::new();
         for early in std::mem::take(&mut self.early) {
             match early {
                 Early::Event(slot, n, bytes) => match self.owing.get_mut(&slot) {
                     Some(owed) => owed.events.push((n, bytes)),
-                    None => free.push(bytes),
+                    None if n > after(slot) => free.push(bytes),
+                    None => {}
                 },
                 Early::Answer(bytes) => free.push(bytes),
             }

@@ -1,6 +1,6 @@
 //! Frames from a client, one after the other: most go to the core without waiting for anything.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use anser_core::engine::{Answer, HomeView, Query};
 use anser_model::{AccountId, Actor, Command, ConversationId, N, Refusal, Slot, UnixMillis};
@@ -9,6 +9,7 @@ use anser_proto::v1::response::Result as Wire;
 use anser_proto::{Encoding, ErrorCode, v1, wire};
 
 use super::Session;
+use super::attach::Cursor;
 use crate::admission::{self, Class};
 use crate::convert::{self, Wanted};
 use crate::{Effect, Question, Shell};
@@ -28,7 +29,7 @@ pub(super) enum Waiting {
     /// A hello: what the home keeps.
     Welcome(Greeting),
     /// A sync: the same.
-    Sync { id: u64, cursor: HashMap<Slot, N> },
+    Sync { id: u64, cursor: Cursor },
     /// A command: whether those whom it names exist.
     Existing { id: u64, command: Command },
     /// Profiles.
@@ -45,7 +46,7 @@ pub(super) struct Greeting {
     pub(super) id: u64,
     pub(super) version: u32,
     pub(super) send_only: bool,
-    pub(super) cursor: HashMap<Slot, N>,
+    pub(super) cursor: Cursor,
 }
 
 /// A list of conversations that is being gathered.

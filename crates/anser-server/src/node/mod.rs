@@ -3,11 +3,13 @@
 //!
 //! - [`backlog`]: how long its queues delay what comes
 //! - [`worker`]: one task that owns some of the slots; [`mailbox`]: where it is given what it is to do
+//! - [`newest`]: how far each slot has come
 //! - [`tally`]: what becomes of its commands, for the metrics
 //! - [`stores`]: flushes of several slots in one transaction, trimming of the log
 
 mod backlog;
 mod mailbox;
+mod newest;
 mod stores;
 mod tally;
 #[cfg(test)]
@@ -28,13 +30,14 @@ use anser_core::ports::log::Log;
 use anser_core::ports::random::Random;
 use anser_core::presence::Presence;
 use anser_edge::Asked;
-use anser_model::{AccountId, Command, ConversationId, Refusal, Slot, SlotKey, Timeline};
+use anser_model::{AccountId, Command, ConversationId, N, Refusal, Slot, SlotKey, Timeline};
 use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 pub use self::backlog::{Backlog, Meter};
 use self::mailbox::Mailbox;
 pub use self::mailbox::ToWorker;
+use self::newest::Newest;
 use self::worker::Worker;
 use crate::metrics::Metrics;
 
@@ -182,6 +185,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     edges: Arc<Edges>,
     callers: Arc<Callers>,
+    newest: Arc<Newest>,
     /// Set once the log can no longer be trusted: nothing may be acknowledged.
     halted: watch::Receiver<Option<String>>,
 }
@@ -238,6 +242,7 @@ impl Node {
         let in_history = ports.history.checkpoints().await?;
         let edges = Arc::new(Edges::default());
         let callers = Arc::new(Callers::default());
+        let newest = Arc::new(Newest::default());
         let (halt, halted) = watch::channel(None);
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) =
             (0..config.workers).map(|_| mailbox::mailbox(MAILBOX_INPUTS)).unzip();
@@ -249,6 +254,7 @@ impl Node {
                 mailboxes: mailboxes.clone(),
                 edges: edges.clone(),
                 callers: callers.clone(),
+                newest: newest.clone(),
                 halt: halt.clone(),
             };
             let mut worker = Worker::new(number, config.clone(), ports.clone(), links, inbox, open);
@@ -267,7 +273,7 @@ impl Node {
             }
         }
         let clock = ports.clock;
-        Ok(Node { shared: Arc::new(Shared { config, mailboxes, clock, edges, callers, halted }) })
+        Ok(Node { shared: Arc::new(Shared { config, mailboxes, clock, edges, callers, newest, halted }) })
     }
 
     /// The history of the installation.
@@ -278,6 +284,12 @@ impl Node {
     /// The slot of a conversation.
     pub fn slot(&self, cid: ConversationId) -> Slot {
         self.shared.config.slot_key.slot(cid)
+    }
+
+    /// n of the newest fact decided in a slot, if it is ruled here: an edge that entered somebody into the routing before is
+    /// given every fact above it.
+    pub fn newest(&self, slot: Slot) -> Option<N> {
+        self.shared.newest.get(slot)
     }
 
     /// From now on what is for an edge is given to this. It tells the meter what was done.

@@ -20,6 +20,7 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::{oneshot, watch};
 
 use super::mailbox::{Inbox, Mailbox, ToWorker};
+use super::newest::Newest;
 use super::stores::{Flusher, Trimmer};
 use super::tally::Tally;
 use super::{Batch, CONVERSATIONS_PER_SLOT, Callers, EdgeQueue, Edges, NodeConfig, NodePorts, ToEdge};
@@ -36,6 +37,7 @@ pub(super) struct Links {
     pub(super) mailboxes: Vec<Mailbox>,
     pub(super) edges: Arc<Edges>,
     pub(super) callers: Arc<Callers>,
+    pub(super) newest: Arc<Newest>,
     pub(super) halt: watch::Sender<Option<String>>,
 }
 
@@ -100,6 +102,7 @@ impl Worker {
     /// Makes it the owner of a slot that stands at `head`.
     pub(super) fn rule(&mut self, head: SlotHead, index_folded: N, history_folded: N) {
         let slot = head.slot;
+        self.links.newest.set(slot, head.last);
         let config = EngineConfig {
             slot,
             timeline: self.config.timeline,
@@ -258,6 +261,7 @@ impl Worker {
         match effect {
             Effect::Append(record) => {
                 let through = record.header.last_n();
+                self.links.newest.set(slot, through);
                 let (clock, metrics) = (self.ports.clock.clone(), self.ports.metrics.clone());
                 metrics.appended_facts.add(u64::from(record.header.count));
                 metrics.appended_bytes.add(record.payload.len() as u64);

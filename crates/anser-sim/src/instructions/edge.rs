@@ -45,6 +45,10 @@ impl Shell for Open {
         KEY.slot(cid)
     }
 
+    fn newest(&self, _: Slot) -> Option<N> {
+        None
+    }
+
     fn is_draining(&self) -> bool {
         false
     }

@@ -18,6 +18,7 @@ use anser_model::{AccountId, ConversationId, DeviceId, N, Refusal, Slot, UnixMil
 use anser_proto::{Encoding, ErrorCode, v1};
 use bytes::Bytes;
 
+use super::plan::Shape;
 use super::presence::{Watching, presence_of};
 use super::world::{BEGINNING, SLOT_KEY, TIMELINE, World};
 
@@ -91,6 +92,8 @@ pub(super) enum ToEdge {
 struct SimShell {
     terms: Terms,
     now: u64,
+    /// Newest facts of slots, where core and edge are one process.
+    newest: BTreeMap<Slot, N>,
 }
 
 impl Framing for SimShell {
@@ -110,6 +113,10 @@ impl Shell for SimShell {
 
     fn slot(&self, cid: ConversationId) -> Slot {
         SLOT_KEY.slot(cid)
+    }
+
+    fn newest(&self, slot: Slot) -> Option<N> {
+        self.newest.get(&slot).copied()
     }
 
     fn is_draining(&self) -> bool {
@@ -233,7 +240,21 @@ impl World {
                 session_rate: Rate::UNLIMITED,
             },
             now: self.now,
+            newest: BTreeMap::new(),
         }
+    }
+
+    /// How far slots have come, for a session that syncs: known where core and edge are one process, once the core has
+    /// entered everybody whom the edge holds into its routing.
+    fn newest_at(&self, id: usize) -> BTreeMap<Slot, N> {
+        let (edge, node) = (&self.edges[id], &self.nodes[0]);
+        let here = EdgeId(id as u16);
+        let has_all = || edge.accounts.keys().all(|&held| node.routing.edges_of(held).contains(&here));
+        if self.plan.shape != Shape::OneMachine || !node.up || !has_all() {
+            return BTreeMap::new();
+        }
+        let serving = node.rulers.iter().filter(|(_, ruler)| ruler.serves_from.is_some());
+        serving.map(|(&slot, ruler)| (slot, ruler.engine.newest())).collect()
     }
 
     fn edge_clock(&self) -> UnixMillis {
@@ -423,7 +444,10 @@ impl World {
     }
 
     fn seat_step(&mut self, id: usize, session: u64, input: Input) {
-        let (shell, now) = (self.shell(id), self.edge_clock());
+        let (mut shell, now) = (self.shell(id), self.edge_clock());
+        if matches!(input, Input::Told(Ok(Answer::Home(_)))) {
+            shell.newest = self.newest_at(id);
+        }
         let mut effects = Vec::new();
         let Some(seat) = self.edges[id].seats.get_mut(&session) else { return };
         seat.session.step(input, now, &shell, &mut effects);

@@ -213,3 +213,31 @@ fn long_heads_come_in_several_frames_of_which_the_last_settles() {
         .collect();
     assert_eq!(frames, [(2, false, 0), (1, true, 6)]);
 }
+
+#[test]
+fn a_slot_that_is_known_to_have_nothing_new_is_not_asked() {
+    let mut rig = Rig::new();
+    rig.shell.newest.extend([(Slot(3), N(5)), (Slot(5), N(9))]);
+    let cursor = v1::Cursor { timeline: 1, slots: [(3, 5), (5, 8), (6, 4)].into() };
+    rig.greet(v1::Hello { cursor: Some(cursor.clone()), ..hello() });
+    rig.give(Input::Verified(Ok(VERIFIED)));
+    // What is on its way is no news to who has it; of slot 6 nothing is known.
+    rig.offer(3, 5);
+    let asked = wanted(&rig.give(home(&[3, 5, 6])));
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[0].ends_with("changes of 7 after 8") && asked[1].ends_with("changes of 7 after 4"));
+    assert_eq!(rig.told(), ["1: welcome, owing [5, 6]"]);
+    rig.shell.newest.insert(Slot(3), N(6));
+    rig.offer(3, 6);
+    assert_eq!(rig.told(), ["event 3.6"], "from there on it flows");
+    rig.heads(5, 1, 9);
+    rig.heads(6, 1, 4);
+    rig.sent();
+    let current = v1::Cursor { timeline: 1, slots: [(3, 6), (5, 9), (6, 4)].into() };
+    rig.shell.newest.insert(Slot(6), N(4));
+    rig.ask(Request::Sync(v1::Sync { cursor: Some(current) }));
+    assert!(rig.give(home(&[3, 5, 6])).is_empty());
+    assert_eq!(rig.told(), ["2: sync started, owing []"]);
+    rig.offer(5, 10);
+    assert_eq!(rig.told(), ["event 5.10"]);
+}

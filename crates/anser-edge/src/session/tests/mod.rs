@@ -7,6 +7,7 @@ mod put_off;
 mod requests;
 mod watching;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anser_core::engine::{Answer, Event, HomeView, Query, ReplyTo};
@@ -42,6 +43,8 @@ struct Bare {
     /// How long the account is to wait, if it has asked too much.
     account_waits_ms: Option<u64>,
     now_ms: u64,
+    /// Newest facts of slots of which that is known.
+    newest: BTreeMap<Slot, N>,
 }
 
 impl Default for Bare {
@@ -53,7 +56,14 @@ impl Default for Bare {
             backoff_cap_ms: 60_000,
             session_rate: Rate::UNLIMITED,
         };
-        Bare { terms, draining: false, delay_ms: 0, account_waits_ms: None, now_ms: 0 }
+        Bare {
+            terms,
+            draining: false,
+            delay_ms: 0,
+            account_waits_ms: None,
+            now_ms: 0,
+            newest: BTreeMap::new(),
+        }
     }
 }
 
@@ -74,6 +84,10 @@ impl Shell for Bare {
 
     fn slot(&self, cid: ConversationId) -> Slot {
         KEY.slot(cid)
+    }
+
+    fn newest(&self, slot: Slot) -> Option<N> {
+        self.newest.get(&slot).copied()
     }
 
     fn is_draining(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Whatever the order of facts, answers, syncs and overflows, a client that follows the rules of the cursor
 //! ends with everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::QUEUE_BYTES_MAX;
 use super::*;
@@ -79,6 +79,8 @@ struct Play {
     rig: Rig,
     world: World,
     client: Client,
+    /// The shell knows at once how far slots have come.
+    knows_newest: bool,
 }
 
 impl Play {
@@ -123,7 +125,15 @@ impl Play {
         let n = self.world.newest.entry(slot).or_default();
         *n += 1;
         let n = *n;
+        self.decided(slot, n);
         self.rig.offer_bytes(slot, n, padding);
+    }
+
+    /// Known to the shell before anybody is told, where such things are known.
+    fn decided(&mut self, slot: u8, n: u64) {
+        if self.knows_newest {
+            self.rig.shell.newest.insert(Slot(slot), N(n));
+        }
     }
 
     fn read(&mut self) {
@@ -146,7 +156,8 @@ impl Play {
 fn play(seed: u64) {
     let mut chance = Chance(seed);
     let world = World { newest: BTreeMap::new(), entered: Vec::new(), asked: Vec::new(), asks_home: false };
-    let mut play = Play { rig: Rig::new(), world, client: Client::default() };
+    let knows_newest = chance.below(2) == 0;
+    let mut play = Play { rig: Rig::new(), world, client: Client::default(), knows_newest };
     for slot in 0..chance.below(SLOTS) {
         play.fact(slot as u8, 0);
     }
@@ -176,6 +187,8 @@ fn play(seed: u64) {
                 let slot = chance.below(SLOTS) as u8;
                 if let Some(n) = play.world.newest.get_mut(&slot) {
                     *n += 1;
+                    let n = *n;
+                    play.decided(slot, n);
                     play.rig.session.resync(&[Slot(slot)], &play.rig.shell);
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use anser_edge::session::SYNC_RETRY_MS;
 use anser_edge::{Asked, Effect, Form, Framing, Grant, Input, Question, Shell, Terms, Transport};
-use anser_model::{AccountId, ConversationId, SessionId, Slot, UnixMillis};
+use anser_model::{AccountId, ConversationId, N, SessionId, Slot, UnixMillis};
 use anser_proto::v1;
 use anser_proto::v1::server_frame::Frame as Told;
 use bytes::Bytes;
@@ -177,6 +177,10 @@ impl Shell for ShardShell {
 
     fn slot(&self, cid: ConversationId) -> Slot {
         self.edge.node.slot(cid)
+    }
+
+    fn newest(&self, slot: Slot) -> Option<N> {
+        self.edge.node.newest(slot)
     }
 
     fn is_draining(&self) -> bool {
