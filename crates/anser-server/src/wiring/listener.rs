@@ -240,7 +240,12 @@ fn notice_lost_networks(stream: &TcpStream) {
 async fn serve(stream: TcpStream, address: SocketAddr, gate: Gate) {
     let Some(tls) = &gate.tls else {
         let Some(edge) = &gate.frames else { return serve_http(stream, address, gate).await };
-        return match first_byte(&stream).await {
+        let first = tokio::select! {
+            first = first_byte(&stream) => first,
+            // Who has said nothing by then is not waited for.
+            () = gate.stopping.cancelled() => None,
+        };
+        return match first {
             Some(FIRST_OF_A_FRAME) => take_frames(stream, address, edge, &gate.network).await,
             Some(_) => serve_http(stream, address, gate).await,
             None => {}
