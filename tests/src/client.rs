@@ -93,8 +93,9 @@ impl Client {
     /// Attaches with this hello, and takes the heads.
     pub async fn attach_with(server: &Server, hello: v1::Hello) -> (Client, Synced) {
         let mut client = Self::open(server.address(), Encoding::Binary).await;
+        let before = hello.cursor.clone().unwrap_or_default();
         client.greet(hello).await.expect("the token is good");
-        let synced = client.sync_to_end().await;
+        let synced = client.sync_from(before).await;
         (client, synced)
     }
 
@@ -109,9 +110,17 @@ impl Client {
 
     /// Takes heads until no slot owes any.
     pub async fn sync_to_end(&mut self) -> Synced {
+        self.sync_from(v1::Cursor::default()).await
+    }
+
+    /// The same, from a cursor on: slots that owe nothing stay where it has them.
+    async fn sync_from(&mut self, before: v1::Cursor) -> Synced {
         let mut owing = self.welcome.owing.clone();
         let mut synced = Synced::default();
         synced.cursor.timeline = self.welcome.timeline;
+        if before.timeline == self.welcome.timeline {
+            synced.cursor.slots = before.slots;
+        }
         while !owing.is_empty() {
             let heads = self.pushed(|frame| match frame {
                 Frame::SyncHeads(heads) => Some(heads.clone()),
@@ -129,11 +138,12 @@ impl Client {
 
     /// Asks for what changed since a cursor, and takes the heads.
     pub async fn sync(&mut self, cursor: v1::Cursor) -> Synced {
+        let before = cursor.clone();
         match self.ask(Request::Sync(v1::Sync { cursor: Some(cursor) })).await.expect("a sync is answered") {
             Answer::SyncStarted(started) => self.welcome.owing = started.owing,
             other => panic!("a sync was answered {other:?}"),
         }
-        self.sync_to_end().await
+        self.sync_from(before).await
     }
 
     /// A client id minted by the server's clock, as of the hello.

@@ -185,9 +185,11 @@ impl Server {
         admin.split(['"', ' ']).find(|word| !word.is_empty())?.parse().ok()
     }
 
-    /// Writes its configuration file.
+    /// Writes its configuration file, all at once: the server looks at it whenever it likes, and an empty one is right too.
     pub fn configure(&self, text: &str) {
-        std::fs::write(self.data().join("anser.toml"), text).expect("the folder can be written");
+        let written = self.data().join("anser.toml.new");
+        std::fs::write(&written, text).expect("the folder can be written");
+        std::fs::rename(written, self.data().join("anser.toml")).expect("the folder can be written");
     }
 
     /// Tells it to stop, without waiting.
