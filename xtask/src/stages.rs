@@ -44,13 +44,20 @@ impl Stages {
     pub fn tests(&mut self, name: &str, command: &mut Command) -> anyhow::Result<()> {
         self.stage(name, |stages| {
             let mut failed_tests = 0;
-            let (status, last_lines) = run(command, |line| {
+            let mut told = Vec::new();
+            let (status, mut last_lines) = run(command, |line| {
+                if is_of_a_failure(line) {
+                    told.push(line.to_owned());
+                }
                 if let Some((passed, failed, ignored)) = counts(line) {
                     stages.passed += passed;
                     stages.skipped += ignored;
                     failed_tests += failed;
                 }
             })?;
+            // Which tests they were stands far above the last lines: other tests ran after them.
+            told.truncate(LAST_LINES);
+            told.into_iter().rev().for_each(|line| last_lines.push_front(line));
             if failed_tests > 0 {
                 stages.fail(format!("{name}: {failed_tests} failed"), failed_tests, last_lines);
             } else if !status.success() {
@@ -142,6 +149,11 @@ fn run(command: &mut Command, mut look: impl FnMut(&str)) -> anyhow::Result<(Exi
     Ok((child.wait()?, last_lines))
 }
 
+/// Whether a line of Rust's test runner names a test that failed, or where it did.
+fn is_of_a_failure(line: &str) -> bool {
+    line.ends_with(" FAILED") || line.contains(" panicked at ")
+}
+
 /// The counts in a line of Rust's test runner.
 fn counts(line: &str) -> Option<(u64, u64, u64)> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
@@ -159,14 +171,14 @@ mod tests {
 
     #[test]
     fn what_a_stage_said_last_is_kept() {
-        let script =
-            "seq 100; echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured' >&2; exit 3";
+        let script = "echo test a ... FAILED; seq 100; echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured' >&2; exit 3";
         let mut stages = Stages::default();
         stages.tests("shell", Command::new("sh").args(["-c", script])).unwrap();
         assert_eq!((stages.passed, stages.failed), (1, 2));
         let failure = &stages.failures[0];
         assert_eq!(failure.what, "shell: 2 failed");
-        assert_eq!(failure.last_lines.len(), LAST_LINES);
+        assert_eq!(failure.last_lines.len(), 1 + LAST_LINES);
+        assert_eq!(failure.last_lines[0], "test a ... FAILED", "however far above");
         assert_eq!(failure.last_lines.iter().rev().nth(1).map(String::as_str), Some("100"));
         stages.check("true", &mut Command::new("true")).unwrap();
         assert_eq!((stages.passed, stages.failures.len()), (2, 1));

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
 
+use anser_proto::STREAM_ALPN;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -16,9 +17,6 @@ use crate::trust::{BadCa, Trust};
 /// Port when an address names none, plain and in TLS.
 const DEFAULT_PORT: u16 = 80;
 const DEFAULT_TLS_PORT: u16 = 443;
-
-/// What is agreed on in a TLS handshake, where frames follow each behind its length.
-const STREAM_ALPN: &[u8] = b"anser/1";
 
 /// A server's host and port, for frames and the HTTP API alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -17,7 +17,7 @@ pub use codec::{
     encode_client, encode_server,
 };
 pub use errors::{ErrorCode, Retry};
-pub use version::{VERSION_MAX, VERSION_MIN, negotiate};
+pub use version::{STREAM_ALPN, VERSION_MAX, VERSION_MIN, negotiate};
 
 /// The frames of protocol version 1, generated from the schema.
 #[allow(missing_docs, clippy::all, clippy::disallowed_methods)]

@@ -1,5 +1,8 @@
 //! Which protocol version a connection speaks.
 
+/// How a TLS handshake names frames that follow each behind its length, without a WebSocket (ALPN).
+pub const STREAM_ALPN: &[u8] = b"anser/1";
+
 /// The oldest version spoken here.
 pub const VERSION_MIN: u32 = 1;
 /// The newest version spoken here.

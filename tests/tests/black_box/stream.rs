@@ -40,6 +40,7 @@ async fn frames_are_taken_however_they_are_cut() {
     for part in [&hello[..1], &hello[1..5], &[&hello[5..], &ping].concat()] {
         stream.write_all(part).await.expect("it is taken");
         stream.flush().await.expect("it is sent");
+        // So that each is likely to be read by itself; however they are read, the answers are the same.
         tokio::time::sleep(tokio::time::Duration::from_millis(20)).await;
     }
     let mut answered = Vec::new();

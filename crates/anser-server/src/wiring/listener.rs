@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anser_proto::STREAM_ALPN;
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
@@ -36,7 +37,7 @@ use crate::http::{ClientAddress, HttpState};
 use crate::metrics::Metrics;
 use crate::wiring::live::Network;
 use crate::wiring::messaging::Inside;
-use crate::wiring::tls::{STREAM_ALPN, Tls};
+use crate::wiring::tls::Tls;
 
 /// The version of WebSocket that is spoken: RFC 6455's.
 const VERSION: &str = "13";

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use anser_proto::STREAM_ALPN;
 use anyhow::Context as _;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -16,10 +17,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-/// What is spoken inside: the WebSocket begins as HTTP/1.1.
+/// What is spoken inside, unless frames without a WebSocket are: the WebSocket begins as HTTP/1.1.
 const ALPN: &[u8] = b"http/1.1";
-/// The same for frames that follow each behind its length.
-pub(super) const STREAM_ALPN: &[u8] = b"anser/1";
 /// The folder of a certificate of our own making, in the data folder.
 const SELF_SIGNED_FOLDER: &str = "tls";
 const FOLDER_MODE: u32 = 0o700;
