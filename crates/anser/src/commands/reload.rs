@@ -16,6 +16,32 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// What tells whether a file is another one than before.
 type Stamp = Option<(i64, i64, u64, u64)>;
 
+/// Of the configuration, the certificate and its key.
+type Stamps = [Stamp; 3];
+
+/// When files are worth reading: what somebody is writing just now may be empty, or lack its end, and be right so.
+struct Looks {
+    /// As they were when they were read.
+    read: Stamps,
+    /// As they were at the last look.
+    last: Stamps,
+}
+
+impl Looks {
+    fn new(read: Stamps) -> Looks {
+        Looks { read, last: read }
+    }
+
+    /// Looks at them. Whether one has changed, and all have stood still since the look before. One that is not there now is
+    /// being replaced.
+    fn have_changed(&mut self, now: Stamps) -> bool {
+        let stands_still = now == self.last;
+        self.last = now;
+        let is_other = |(now, read): (&Stamp, &Stamp)| now.is_some() && now != read;
+        stands_still && now.iter().zip(&self.read).any(is_other)
+    }
+}
+
 /// Reads the configuration again.
 pub struct Reloader {
     sources: Sources,
@@ -26,22 +52,19 @@ pub struct Reloader {
     /// And its rates.
     started_rates: EdgeRates,
     current: Configured,
-    /// The configuration, the certificate and its key.
-    stamps: [Stamp; 3],
+    looks: Looks,
 }
 
 impl Reloader {
     pub fn new(sources: Sources, current: Configured, trials: Trials, set_level: SetLevel) -> Reloader {
-        let stamps = stamps(&sources, &current.settings);
+        let looks = Looks::new(stamps(&sources, &current.settings));
         let (started, started_rates) = (current.settings.clone(), current.rates.edge);
-        Reloader { sources, trials, set_level, started, started_rates, current, stamps }
+        Reloader { sources, trials, set_level, started, started_rates, current, looks }
     }
 
-    /// Reads it again if a file has changed. One that is not there now is being replaced.
+    /// Reads it again if a file has changed, and nobody is writing it any more.
     pub fn reload_if_changed(&mut self, server: &Server) {
-        let now = stamps(&self.sources, &self.current.settings);
-        let changed = now.iter().zip(&self.stamps).any(|(now, before)| now.is_some() && now != before);
-        if changed {
+        if self.looks.have_changed(stamps(&self.sources, &self.current.settings)) {
             self.reload(server);
         }
     }
@@ -49,7 +72,7 @@ impl Reloader {
     /// Reads it again. What is wrong is logged, and nothing changes.
     pub fn reload(&mut self, server: &Server) {
         // Taken before the files are read: what changes meanwhile is seen the next time.
-        self.stamps = stamps(&self.sources, &self.current.settings);
+        self.looks.read = stamps(&self.sources, &self.current.settings);
         let file = self.sources.file();
         match self.apply(server) {
             Ok((changed, waiting)) => {
@@ -91,7 +114,7 @@ impl Reloader {
         if self.current.settings.tls_files(data) != read.settings.tls_files(data) {
             // Other files are looked at from now on. The configuration is not: it may have changed meanwhile.
             let [_, cert, key] = stamps(&self.sources, &read.settings);
-            self.stamps = [self.stamps[0], cert, key];
+            self.looks.read = [self.looks.read[0], cert, key];
         }
         self.current = read;
         let mut waiting: Vec<_> = waiting.iter().map(|key| key.name).collect();
@@ -102,7 +125,7 @@ impl Reloader {
     }
 }
 
-fn stamps(sources: &Sources, settings: &Settings) -> [Stamp; 3] {
+fn stamps(sources: &Sources, settings: &Settings) -> Stamps {
     let files = settings.tls_files(&sources.data);
     let stamp_of = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
@@ -113,4 +136,27 @@ fn stamps(sources: &Sources, settings: &Settings) -> [Stamp; 3] {
         files.as_ref().and_then(|files| stamp_of(&files.cert)),
         files.as_ref().and_then(|files| stamp_of(&files.key)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_once_it_has_stood_still() {
+        let at = |n| [Some((n, 0, 0, 0)), None, None];
+        let mut looks = Looks::new(at(1));
+        assert!(!looks.have_changed(at(1)));
+        assert!(!looks.have_changed(at(2)), "somebody writes it");
+        assert!(!looks.have_changed(at(3)), "and has not done");
+        assert!(looks.have_changed(at(3)));
+        looks.read = at(3);
+        assert!(!looks.have_changed(at(3)));
+        // It is being replaced.
+        assert!(!looks.have_changed([None; 3]) && !looks.have_changed([None; 3]));
+        assert!(!looks.have_changed(at(4)));
+        assert!(looks.have_changed(at(4)));
+        // Which stays so until it is read: what is refused is read once, since reading it is noted.
+        assert!(looks.have_changed(at(4)));
+    }
 }
