@@ -60,7 +60,7 @@ pub enum Input {
     },
     /// The answer to [`Question::Token`].
     Verified(Result<Verified, v1::Error>),
-    /// The answer to [`Question::Core`].
+    /// The answer to an [`Effect::AskCore`].
     Told(Result<Answer, Refusal>),
     /// The answer to [`Question::Missing`]: those that do not exist.
     Missing(Result<Vec<AccountId>, v1::Error>),
@@ -94,8 +94,16 @@ pub enum Effect {
     /// The session is one of this account from now on: enter it into the edge's table and the routing,
     /// before anything that follows is done. It stays there until the connection ends.
     Enter(AccountId),
-    /// Find out, and give the answer as the next input: the session waits for it and takes no frame.
+    /// Find out, and give the answer as an input: the session waits for it and takes no frame.
     Ask(Question),
+    /// Ask the core of a slot in the server's own name. The session waits for [`Input::Told`], of which there is one for each
+    /// where it asks several at once.
+    AskCore {
+        /// Which slot.
+        slot: Slot,
+        /// What is asked.
+        query: Query,
+    },
     /// Give a command to its core. [`Input::Answered`] follows, or [`Input::NotTaken`].
     Command {
         /// Where the answer goes.
@@ -137,13 +145,6 @@ pub enum Effect {
 pub enum Question {
     /// Whose token or resume ticket this is.
     Token(String),
-    /// What a slot knows, asked in the server's own name.
-    Core {
-        /// Which slot.
-        slot: Slot,
-        /// What is asked.
-        query: Query,
-    },
     /// Which of these accounts do not exist.
     Missing(Vec<AccountId>),
     /// The profiles of those that exist.

@@ -91,6 +91,9 @@ pub trait Shell: Framing {
     /// Whether all of them are known here to exist; `false` says nothing.
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool;
 
+    /// The profiles of all of them, where they are known at once. `None`: they have to be looked up.
+    fn known_profiles(&self, accounts: &[AccountId]) -> Option<Vec<v1::Profile>>;
+
     /// A ticket with which the session may come back for a while.
     fn resume_ticket(&self, grant: &Grant, session: u64, now: UnixMillis) -> String;
 }

@@ -75,7 +75,7 @@ impl Session {
         }));
         self.wait(Waiting::Welcome(greeting));
         effects.push(Effect::Enter(grant.account));
-        effects.push(Effect::Ask(ask_home(grant.account, shell)));
+        effects.push(ask_home(grant.account, shell));
     }
 
     /// The home has answered a hello. An error closes the connection.
@@ -133,7 +133,7 @@ impl Session {
         attached.kept.get_or_insert_default().restart();
         self.watch_nobody();
         self.wait(Waiting::Sync { id, cursor });
-        effects.push(Effect::Ask(ask_home(account, shell)));
+        effects.push(ask_home(account, shell));
         Ok(())
     }
 

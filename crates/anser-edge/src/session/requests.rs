@@ -1,7 +1,5 @@
 //! Frames from a client, one after the other: most go to the core without waiting for anything.
 
-use std::collections::VecDeque;
-
 use anser_core::engine::{Answer, HomeView, Query};
 use anser_model::{AccountId, Actor, Command, ConversationId, N, Refusal, Slot, UnixMillis};
 use anser_proto::v1::client_frame::Request;
@@ -36,7 +34,7 @@ pub(super) enum Waiting {
     Profiles { id: u64 },
     /// A list of conversations: in which slots there are any.
     ListHome { id: u64 },
-    /// A list of conversations: the heads of one slot or of one conversation.
+    /// A list of conversations: the heads of each slot, or of each conversation.
     List(Listing),
 }
 
@@ -53,8 +51,44 @@ pub(super) struct Greeting {
 #[derive(Debug)]
 pub(super) struct Listing {
     id: u64,
+    /// The conversations that were named, in whose order they are answered; none: all, by slot.
+    named: Vec<ConversationId>,
     heads: Vec<v1::Head>,
-    left: VecDeque<(Slot, Query)>,
+    /// Where each of them belongs in the answer.
+    places: Vec<usize>,
+    /// How many answers are still to come.
+    left: usize,
+    /// The first that was none.
+    error: Option<v1::Error>,
+}
+
+impl Listing {
+    /// Takes what a core told.
+    fn take(&mut self, answer: Result<Answer, Refusal>) {
+        self.left -= 1;
+        let error = match answer {
+            Ok(Answer::Heads { slot, heads, .. }) => {
+                let place = |cid| self.named.iter().position(|named| *named == cid).unwrap_or(slot.index());
+                self.places.extend(heads.iter().map(|head| place(head.cid)));
+                return self.heads.extend(heads.iter().map(convert::head));
+            }
+            // Of a conversation that was named and is not there.
+            Err(Refusal::NotFound) => return,
+            Ok(_) => convert::error(&Refusal::Unavailable),
+            Err(refusal) => convert::error(&refusal),
+        };
+        self.error.get_or_insert(error);
+    }
+
+    /// The heads in their order, in which they nearly always came: they are large.
+    fn ordered(self) -> Vec<v1::Head> {
+        if self.places.is_sorted() {
+            return self.heads;
+        }
+        let mut placed: Vec<_> = self.places.into_iter().zip(self.heads).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        placed.into_iter().map(|(_, head)| head).collect()
+    }
 }
 
 fn bad(why: String) -> v1::Error {
@@ -160,9 +194,13 @@ impl Session {
                     let count = asked.accounts.len();
                     return Err(bad(format!("accounts: at most {ASKED_AT_ONCE}, not {count}")));
                 }
-                self.wait(Waiting::Profiles { id });
-                let accounts = asked.accounts.into_iter().map(AccountId).collect();
-                effects.push(Effect::Ask(Question::Profiles(accounts)));
+                let accounts: Vec<_> = asked.accounts.into_iter().map(AccountId).collect();
+                if let Some(profiles) = shell.known_profiles(&accounts) {
+                    self.push_result(id, Wire::ProfileList(v1::ProfileList { profiles }), shell);
+                } else {
+                    self.wait(Waiting::Profiles { id });
+                    effects.push(Effect::Ask(Question::Profiles(accounts)));
+                }
             }
             Wanted::Other(Request::GetConversations(asked)) => {
                 self.list(id, actor.account, asked, shell, effects)?;
@@ -233,6 +271,12 @@ impl Session {
         shell: &dyn Shell,
         effects: &mut Vec<Effect>,
     ) {
+        if let Some(Waiting::List(listing)) = self.waiting.as_deref_mut() {
+            listing.take(answer);
+            return if listing.left == 0 {
+                self.listed(shell)
+            };
+        }
         let (id, error) = match self.waited() {
             Waiting::Welcome(greeting) => {
                 let id = greeting.id;
@@ -249,17 +293,7 @@ impl Session {
                 Ok(home) => return self.list_all(id, home.slots, shell, effects),
                 Err(error) => (id, error),
             },
-            Waiting::List(mut listing) => match answer {
-                Ok(Answer::Heads { heads, .. }) => {
-                    listing.heads.extend(heads.iter().map(convert::head));
-                    return self.list_on(listing, shell, effects);
-                }
-                // Of a conversation that was named and is not there.
-                Err(Refusal::NotFound) => return self.list_on(listing, shell, effects),
-                Ok(_) => (listing.id, convert::error(&Refusal::Unavailable)),
-                Err(refusal) => (listing.id, convert::error(&refusal)),
-            },
-            Waiting::Token(_) | Waiting::Existing { .. } | Waiting::Profiles { .. } => {
+            Waiting::List(_) | Waiting::Token(_) | Waiting::Existing { .. } | Waiting::Profiles { .. } => {
                 unreachable!("a core is not asked who people are")
             }
         };
@@ -279,38 +313,56 @@ impl Session {
         }
         if asked.cids.is_empty() {
             self.wait(Waiting::ListHome { id });
-            effects.push(Effect::Ask(ask_home(account, shell)));
+            effects.push(ask_home(account, shell));
             return Ok(());
         }
-        let head = |cid: &bytes::Bytes| {
-            let cid = wire::cid(cid).map_err(|error| bad(format!("cids: {error}")))?;
-            Ok((shell.slot(cid), Query::Head { account, cid }))
-        };
-        let left = asked.cids.iter().map(head).collect::<Result<_, v1::Error>>()?;
-        self.list_on(Listing { id, heads: Vec::new(), left }, shell, effects);
+        let named =
+            asked.cids.iter().map(|cid| wire::cid(cid).map_err(|error| bad(format!("cids: {error}"))));
+        let named = named.collect::<Result<Vec<_>, _>>()?;
+        let heads = named.iter().map(|&cid| (shell.slot(cid), Query::Head { account, cid })).collect();
+        self.list_those(id, named, heads, shell, effects);
         Ok(())
     }
 
     fn list_all(&mut self, id: u64, slots: Vec<Slot>, shell: &dyn Shell, effects: &mut Vec<Effect>) {
         let account = self.account().expect("a list is for somebody who is attached");
         let changes = |slot| (slot, Query::Changes { account, after: N(0) });
-        let left = slots.into_iter().map(changes).collect();
-        self.list_on(Listing { id, heads: Vec::new(), left }, shell, effects);
+        self.list_those(id, Vec::new(), slots.into_iter().map(changes).collect(), shell, effects);
     }
 
-    /// Asks for the next heads of a list, or answers with it.
-    fn list_on(&mut self, mut listing: Listing, shell: &dyn Shell, effects: &mut Vec<Effect>) {
-        if let Some((slot, query)) = listing.left.pop_front() {
-            self.wait(Waiting::List(listing));
-            return effects.push(Effect::Ask(Question::Core { slot, query }));
+    /// Asks for all heads of a list at once.
+    fn list_those(
+        &mut self,
+        id: u64,
+        named: Vec<ConversationId>,
+        heads: Vec<(Slot, Query)>,
+        shell: &dyn Shell,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (left, error) = (heads.len(), None);
+        let asks = heads.into_iter().map(|(slot, query)| Effect::AskCore { slot, query });
+        effects.extend(asks);
+        let (heads, places) = (Vec::with_capacity(left), Vec::with_capacity(left));
+        self.wait(Waiting::List(Listing { id, named, heads, places, left, error }));
+        if left == 0 {
+            self.listed(shell);
         }
-        let list = v1::ConversationList { heads: listing.heads };
+    }
+
+    /// Answers with a list that is whole.
+    fn listed(&mut self, shell: &dyn Shell) {
+        let Waiting::List(mut listing) = self.waited() else { unreachable!("only a list is listed") };
+        let id = listing.id;
+        if let Some(error) = listing.error.take() {
+            return self.refuse(id, error, shell);
+        }
+        let list = v1::ConversationList { heads: listing.ordered() };
         if prost::Message::encoded_len(&list) > LIST_BYTES {
             let why =
                 "cids: all conversations do not fit into one answer: attach or sync for all, or name some";
-            return self.refuse(listing.id, bad(why.into()), shell);
+            return self.refuse(id, bad(why.into()), shell);
         }
-        self.push_result(listing.id, Wire::ConversationList(list), shell);
+        self.push_result(id, Wire::ConversationList(list), shell);
     }
 
     pub(super) fn push_result(&mut self, id: u64, result: Wire, shell: &dyn Shell) {
@@ -325,7 +377,7 @@ pub(super) fn admit(class: Class, shell: &dyn Shell) -> Result<(), v1::Error> {
 }
 
 /// Asks what the account's home keeps.
-pub(super) fn ask_home(account: AccountId, shell: &dyn Shell) -> Question {
+pub(super) fn ask_home(account: AccountId, shell: &dyn Shell) -> Effect {
     let cid = ConversationId::of_self(account);
-    Question::Core { slot: shell.slot(cid), query: Query::Home { cid } }
+    Effect::AskCore { slot: shell.slot(cid), query: Query::Home { cid } }
 }

@@ -31,6 +31,9 @@ pub struct LogOptions {
     /// The timeline of a log that is made by this opening; random where `None`. An existing log
     /// keeps its own.
     pub new_timeline: Option<Timeline>,
+    /// Called by the committer with how many appends it is about to answer, and with what answers them, which it must
+    /// call once: whoever waits may be gone on with right there, before the next sync.
+    pub answering: fn(usize, &mut dyn FnMut()),
 }
 
 impl LogOptions {
@@ -42,6 +45,7 @@ impl LogOptions {
             group_bytes: GROUP_BYTES,
             slot_key_fingerprint,
             new_timeline: None,
+            answering: |_, answer| answer(),
         }
     }
 

@@ -80,6 +80,7 @@ impl LocalLog {
         let desk = Arc::new(SpareDesk::default());
         let (keeper, tasks) = sync_channel(QUEUED_TRIMS);
         let spares = SparesAhead { desk: desk.clone(), keeper: keeper.clone() };
+        let answering = options.answering;
         let (mut heart, recovered) = open(disk.clone(), options, random, clock, Box::new(spares))?;
         heart.foresee();
         let (timeline, catalogue) = (heart.timeline, heart.catalogue.clone());
@@ -96,7 +97,7 @@ impl LocalLog {
             checking: Some(checking),
             threads: Vec::new(),
         };
-        log.start("log-commit", move || commit(&mut heart, &queue))?;
+        log.start("log-commit", move || commit(&mut heart, &queue, answering))?;
         let shown = catalogue.clone();
         log.start("log-read", move || read(&shown, &reading))?;
         let checked = catalogue.clone();
@@ -280,15 +281,16 @@ impl Drop for Abandoning<'_> {
     }
 }
 
-fn commit(heart: &mut Heart, queue: &Queue) {
+fn commit(heart: &mut Heart, queue: &Queue, answering: fn(usize, &mut dyn FnMut())) {
     let _abandoning = Abandoning(queue);
     loop {
         match queue.take(!heart.is_sealed()) {
             Taken::Appends(records, answers) => {
                 let outcomes = heart.commit(&records);
-                for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    answer.keep(outcome);
-                }
+                let mut outcomes = answers.into_iter().zip(outcomes);
+                answering(records.len(), &mut || {
+                    outcomes.by_ref().for_each(|(answer, outcome)| answer.keep(outcome));
+                });
             }
             // What went wrong is remembered, and told to every append from now on.
             Taken::Idle => _ = heart.seal(),

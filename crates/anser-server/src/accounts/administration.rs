@@ -269,6 +269,10 @@ impl Administration {
             at: self.clock.now(),
         };
         self.change_credentials(account, KickReason::Deactivated, change).await?;
+        // The outbox tells it too; told here, others see it at once.
+        if let Err(error) = self.home.profile_changed(account, row.profile_version + 1).await {
+            tracing::warn!(%error, %account, "a changed profile is told later");
+        }
         tracing::info!(%account, ?by, deactivated, "whether an account may sign in was changed");
         Ok(())
     }

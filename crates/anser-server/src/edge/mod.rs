@@ -61,6 +61,9 @@ pub trait People: Send + Sync {
     /// Those of them that do not exist.
     fn missing(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<AccountId>, v1::Error>>;
 
+    /// Profiles of all of them, if they are known here.
+    fn known_profiles(&self, accounts: &[AccountId]) -> Option<Vec<v1::Profile>>;
+
     /// Profiles of those that exist.
     fn profiles(&self, accounts: Vec<AccountId>) -> PortFuture<Result<Vec<v1::Profile>, v1::Error>>;
 
@@ -319,7 +322,6 @@ impl EdgeShared {
     async fn answer_to(&self, question: Question) -> Input {
         match question {
             Question::Token(token) => Input::Verified(self.verify(&token).await),
-            Question::Core { slot, query } => Input::Told(self.node.ask_query(slot, query).await),
             Question::Missing(accounts) => Input::Missing(self.people.missing(accounts).await),
             Question::Profiles(accounts) => Input::Profiles(self.people.profiles(accounts).await),
         }

@@ -66,6 +66,14 @@ impl Stream {
         }
     }
 
+    /// Takes as much of it as there is room for.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(tcp) => tcp.write(bytes),
+            Stream::Tls(stream) => stream.write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
     /// Takes as much of these as there is room for.
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {

@@ -4,12 +4,14 @@
 //! - [`backlog`]: how long its queues delay what comes
 //! - [`worker`]: one task that owns some of the slots; [`mailbox`]: where it is given what it is to do
 //! - [`newest`]: how far each slot has come
+//! - [`runner`]: on which thread a worker does what it does
 //! - [`tally`]: what becomes of its commands, for the metrics
 //! - [`stores`]: flushes of several slots in one transaction, trimming of the log
 
 mod backlog;
 mod mailbox;
 mod newest;
+mod runner;
 mod stores;
 mod tally;
 #[cfg(test)]
@@ -38,6 +40,8 @@ pub use self::backlog::{Backlog, Meter};
 use self::mailbox::Mailbox;
 pub use self::mailbox::ToWorker;
 use self::newest::Newest;
+use self::runner::Runner;
+pub use self::runner::{FEW, gathering};
 use self::worker::Worker;
 use crate::metrics::Metrics;
 
@@ -72,7 +76,7 @@ pub struct NodeConfig {
     pub timeline: Timeline,
     /// Spreads conversations over slots.
     pub slot_key: SlotKey,
-    /// How many tasks share the slots.
+    /// How many threads share the slots.
     pub workers: usize,
 }
 
@@ -223,6 +227,9 @@ pub enum StartError {
     /// A store cannot be read.
     #[error("a store cannot be read: {0}")]
     Store(#[from] anser_core::ports::StoreError),
+    /// The system gives no threads.
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] std::io::Error),
     /// A slot could not begin to rule.
     #[error("{0}")]
     Halted(String),
@@ -264,7 +271,7 @@ impl Node {
                     worker.rule(*head, index_folded, history_folded);
                 }
             }
-            tracker.spawn(worker.run());
+            Runner::start(format!("slots-{number}"), worker.run(), tracker)?;
         }
         for is_open in opened {
             if is_open.await.is_err() {

@@ -1,4 +1,4 @@
-//! One task that owns some of the slots: feeds their engines and performs the effects.
+//! One machine that owns some of the slots: feeds their engines and performs the effects.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;

@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::{AccountConfig, AccountParts, AccountService, FirstInvitations, Secrets, Tokens};
 use crate::edge::{Edge, EdgeConfig, EdgeParts, EdgeRates};
 use crate::metrics::Metrics;
-use crate::node::{Node, NodeConfig, NodePorts};
+use crate::node::{FEW, Node, NodeConfig, NodePorts, gathering};
 
 use self::admin::Admin;
 pub use self::admin::{AdminListen, free_bytes};
@@ -319,6 +319,10 @@ fn open_stores(
     if let Some(segment_bytes) = config.segment_bytes {
         options.segment_bytes = segment_bytes;
     }
+    options.answering = |count, answer| match count <= FEW {
+        true => gathering(answer),
+        false => answer(),
+    };
     let disk: Arc<dyn Disk> = match config.slow_disk_ms {
         0 => Arc::new(disk),
         ms => Arc::new(SlowDisk::new(disk, Duration::from_millis(ms))),

@@ -65,6 +65,10 @@ impl Shell for Open {
         Ok(())
     }
 
+    fn known_profiles(&self, _: &[AccountId]) -> Option<Vec<v1::Profile>> {
+        None
+    }
+
     fn known_to_exist(&self, _: &[AccountId]) -> bool {
         true
     }

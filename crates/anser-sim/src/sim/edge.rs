@@ -135,6 +135,10 @@ impl Shell for SimShell {
         Ok(())
     }
 
+    fn known_profiles(&self, _accounts: &[AccountId]) -> Option<Vec<v1::Profile>> {
+        None
+    }
+
     fn known_to_exist(&self, _accounts: &[AccountId]) -> bool {
         true
     }
@@ -475,7 +479,7 @@ impl World {
                 let why = || v1::Error::new(ErrorCode::Unauthenticated, "the token is not good any more");
                 self.seat_later(id, session, 1, Input::Verified(verified.ok_or_else(why)));
             }
-            Effect::Ask(Question::Core { slot, query }) => {
+            Effect::AskCore { slot, query } => {
                 self.next_caller += 1;
                 let caller = self.next_caller;
                 self.callers.insert(caller, (id, life, session));

@@ -106,6 +106,12 @@ impl Shell for Bare {
         self.account_waits_ms.map_or(Ok(()), Err)
     }
 
+    fn known_profiles(&self, accounts: &[AccountId]) -> Option<Vec<v1::Profile>> {
+        let is_known = |account: &AccountId| account.0 > 50;
+        let profile = |account: &AccountId| v1::Profile { account: account.0, ..v1::Profile::default() };
+        accounts.iter().all(is_known).then(|| accounts.iter().map(profile).collect())
+    }
+
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool {
         accounts.iter().all(|account| account.0 <= 100)
     }
@@ -245,7 +251,7 @@ fn wanted(effects: &[Effect]) -> Vec<String> {
     let word = |effect: &Effect| match effect {
         Effect::Enter(account) => format!("enter {account}"),
         Effect::Ask(Question::Token(token)) => format!("whose is {token}"),
-        Effect::Ask(Question::Core { query: asked, .. }) => format!("ask {}", query(asked)),
+        Effect::AskCore { query: asked, .. } => format!("ask {}", query(asked)),
         Effect::Ask(Question::Missing(accounts)) => format!("who misses of {accounts:?}"),
         Effect::Ask(Question::Profiles(accounts)) => format!("profiles of {accounts:?}"),
         Effect::Command { reply, .. } => format!("command {reply}"),

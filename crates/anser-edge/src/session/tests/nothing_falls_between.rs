@@ -90,7 +90,7 @@ impl Play {
                 Effect::Query { slot, reply: ReplyTo::Sync { round, .. }, .. } => {
                     self.world.asked.push((slot, round));
                 }
-                Effect::Ask(Question::Core { .. }) => self.world.asks_home = true,
+                Effect::AskCore { .. } => self.world.asks_home = true,
                 Effect::AskLater { slot, round } => {
                     let effects = self.rig.give(Input::AskAgain { slot, round });
                     self.perform(effects);

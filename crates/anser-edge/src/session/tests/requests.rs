@@ -58,17 +58,19 @@ fn events_and_answers_reach_a_session_that_waits() {
 }
 
 #[test]
-fn a_list_of_all_conversations_asks_the_home_and_slot_after_slot() {
+fn a_list_of_all_conversations_asks_the_home_and_then_its_slots_at_once() {
     let mut rig = Rig::attached(&[]);
     let all = || Request::GetConversations(v1::GetConversations { cids: vec![] });
     assert_eq!(wanted(&rig.ask(all())), ["ask home"]);
     let heads = |slot| Input::Told(Ok(Answer::Heads { slot, n: N(1), heads: vec![] }));
-    assert_eq!(wanted(&rig.give(home(&[5, 3]))), ["ask changes of 7 after 0"]);
-    assert_eq!(wanted(&rig.give(heads(Slot(5)))), ["ask changes of 7 after 0"]);
-    assert!(rig.give(heads(Slot(3))).is_empty());
+    assert_eq!(wanted(&rig.give(home(&[5, 3]))), ["ask changes of 7 after 0"; 2]);
+    assert!(rig.give(heads(Slot(3))).is_empty() && rig.session.is_busy());
+    assert!(rig.give(heads(Slot(5))).is_empty());
     rig.ask(all());
-    rig.give(home(&[5]));
+    rig.give(home(&[5, 3]));
     rig.give(Input::Told(Err(Refusal::Unavailable)));
+    assert!(rig.session.is_busy(), "the other answer is still to come");
+    rig.give(heads(Slot(3)));
     assert_eq!(rig.told(), ["2: 0 heads", "3: unavailable"]);
     assert!(!rig.session.is_busy());
 }
@@ -78,8 +80,8 @@ fn a_named_conversation_that_is_not_there_is_left_out() {
     let mut rig = Rig::attached(&[]);
     let named = |cids| Request::GetConversations(v1::GetConversations { cids });
     let cid = wire::cid_bytes(ConversationId::of_self(ME));
-    assert_eq!(wanted(&rig.ask(named(vec![cid.clone(), cid]))), ["ask head"]);
-    assert_eq!(wanted(&rig.give(Input::Told(Err(Refusal::NotFound)))), ["ask head"]);
+    assert_eq!(wanted(&rig.ask(named(vec![cid.clone(), cid]))), ["ask head"; 2]);
+    assert!(rig.give(Input::Told(Err(Refusal::NotFound))).is_empty());
     assert!(rig.give(Input::Told(Err(Refusal::NotFound))).is_empty());
     assert!(rig.ask(named(vec![Bytes::from_static(b"short")])).is_empty());
     assert!(rig.ask(named(vec![Bytes::new(); 201])).is_empty());
@@ -93,9 +95,13 @@ fn what_needs_no_core_is_answered_here() {
     let profiles = |accounts| Request::GetProfiles(v1::GetProfiles { accounts });
     assert_eq!(wanted(&rig.ask(profiles(vec![8]))), ["profiles of [AccountId(8)]"]);
     rig.give(Input::Profiles(Ok(vec![v1::Profile::default()])));
+    assert_eq!(wanted(&rig.ask(profiles(vec![60, 8]))), ["profiles of [AccountId(60), AccountId(8)]"]);
+    rig.give(Input::Profiles(Ok(vec![v1::Profile::default()])));
+    assert!(rig.ask(profiles(vec![60, 61])).is_empty(), "both are known here");
     assert!(rig.ask(profiles(vec![8; 201])).is_empty());
     assert!(rig.ask(Request::Hello(hello())).is_empty());
-    let told = ["2: pong", "3: 1 profiles", "4: bad_value", "5: hello_repeated"];
+    let told =
+        ["2: pong", "3: 1 profiles", "4: 1 profiles", "5: 2 profiles", "6: bad_value", "7: hello_repeated"];
     assert_eq!(rig.told(), told);
 }
 

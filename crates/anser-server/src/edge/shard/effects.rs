@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use anser_core::engine::{Answer, ReplyTo};
 use anser_edge::session::SYNC_RETRY_MS;
 use anser_edge::{Asked, Effect, Form, Framing, Grant, Input, Question, Shell, Terms, Transport};
-use anser_model::{AccountId, ConversationId, N, SessionId, Slot, UnixMillis};
+use anser_model::{AccountId, ConversationId, N, Refusal, SessionId, Slot, UnixMillis};
 use anser_proto::v1;
 use anser_proto::v1::server_frame::Frame as Told;
 use bytes::Bytes;
@@ -16,11 +17,13 @@ use super::super::wire::{Wire, framed};
 use super::super::ws::CloseCode;
 use super::post::{Looking, Post, ToShard};
 use super::{Shard, ShardShell};
-use crate::node::ToWorker;
+use crate::node::{FEW, ToWorker, gathering};
 
 /// Commands and questions that are gathered before they are handed in, however much else is to be done: the core
 /// is not to wait for them.
 const GATHERED: usize = 256;
+/// Stands for a request where a session waits for the answer itself: no client names one so.
+const WAITED_FOR: u64 = 0;
 
 impl Shard {
     /// Gives an input to a session and performs what follows. What it has to say then is written before the next wait.
@@ -54,6 +57,11 @@ impl Shard {
                 }
                 self.post.signed_in.store(self.seats.signed_in(), Ordering::Relaxed);
             }
+            Effect::AskCore { slot, query } => {
+                let edge = self.shell.terms.edge.0;
+                let reply = ReplyTo::Session { edge, session, request: WAITED_FOR };
+                self.gather(slot, ToWorker::Query { slot, reply, query });
+            }
             Effect::Ask(question) => self.find_out(session, question),
             Effect::AskLater { slot, round } => {
                 self.ask_again.push_back((self.shell.now_ms.get() + SYNC_RETRY_MS, session, slot, round));
@@ -84,11 +92,34 @@ impl Shard {
         }
         let now_ms = self.shell.edge.clock.monotonic_ms();
         self.shell.gathered.set(0);
-        for (reply, refusal) in self.outbound.hand_in(&self.shell.edge.node, now_ms) {
+        let (node, outbound) = (&self.shell.edge.node, &mut self.outbound);
+        // A few are done sooner than another thread is awake.
+        let refused = match outbound.len() <= FEW {
+            true => gathering(|| outbound.hand_in(node, now_ms)),
+            false => outbound.hand_in(node, now_ms),
+        };
+        for (reply, refusal) in refused {
             let asked = Asked::of(reply).expect("a session asks in its own name");
             let session = reply.session().expect("a session asks in its own name");
-            self.step(session, Input::NotTaken(asked, refusal));
+            self.step(
+                session,
+                match asked {
+                    Asked::Request(WAITED_FOR) => Input::Told(Err(refusal)),
+                    asked => Input::NotTaken(asked, refusal),
+                },
+            );
         }
+    }
+
+    /// Gives a session what the core answered.
+    pub(super) fn answer(&mut self, session: u64, asked: Asked, answer: Result<Answer, Refusal>) {
+        self.step(
+            session,
+            match asked {
+                Asked::Request(WAITED_FOR) => Input::Told(answer),
+                asked => Input::Answered(asked, answer),
+            },
+        );
     }
 
     fn find_out(&self, session: u64, question: Question) {
@@ -203,6 +234,10 @@ impl Shell for ShardShell {
 
     fn known_to_exist(&self, accounts: &[AccountId]) -> bool {
         self.edge.people.known_to_exist(accounts)
+    }
+
+    fn known_profiles(&self, accounts: &[AccountId]) -> Option<Vec<v1::Profile>> {
+        self.edge.people.known_profiles(accounts)
     }
 
     fn resume_ticket(&self, grant: &Grant, session: u64, now: UnixMillis) -> String {

@@ -240,7 +240,7 @@ impl Shard {
 
     fn deliver_one(&mut self, item: ToEdge) {
         match item {
-            ToEdge::Answer { session, asked, answer } => self.step(session, Input::Answered(asked, answer)),
+            ToEdge::Answer { session, asked, answer } => self.answer(session, asked, answer),
             ToEdge::Presence(accounts) => self.look_again(accounts),
             ToEdge::Event { event, accounts } => {
                 self.here(|shell, here| deliver(&event, &accounts, shell, here));
