@@ -16,6 +16,9 @@ pub struct Arguments {
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
+    // The allocator asks for huge pages, and then a few bytes in a new place cost two megabytes to clear and to hold. Where the
+    // system does not know them there are none.
+    _ = rustix::thread::disable_transparent_huge_pages(true);
     let arguments = Arguments::parse();
     match commands::run(arguments.command) {
         Ok(code) => code,

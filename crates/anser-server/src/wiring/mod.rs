@@ -5,6 +5,7 @@ mod admin;
 mod home;
 mod listener;
 mod live;
+mod memory;
 mod messaging;
 mod people;
 mod tls;
@@ -205,6 +206,7 @@ impl Server {
         let stopping = CancellationToken::new();
         tracker.spawn(forget_keys(history, clock.clone(), stopping.clone()));
         tracker.spawn(deliver_outbox(accounts.clone(), stopping.clone()));
+        tracker.spawn(memory::give_back(stopping.clone()));
         let network = Network::new(config.network);
         let parts = (network.clone(), metrics.clone(), stopping.clone());
         let routes = listener::routes(accounts.clone(), edge.clone(), parts.0, parts.1, parts.2);
