@@ -14,6 +14,8 @@ pub enum Transport {
     /// WebSocket messages.
     #[default]
     WebSocket,
+    /// The same, and those may be compressed.
+    Deflated,
     /// A stream of bytes, each frame behind its length.
     Stream,
 }
@@ -29,11 +31,11 @@ pub struct Form {
 
 impl Form {
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
 
     /// Its place among all of them.
     pub fn place(self) -> usize {
-        2 * usize::from(self.transport == Transport::Stream) + usize::from(self.encoding == Encoding::Json)
+        2 * self.transport as usize + usize::from(self.encoding == Encoding::Json)
     }
 }
 

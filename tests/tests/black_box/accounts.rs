@@ -5,7 +5,7 @@ use anser_proto::v1::client_frame::Request;
 use anser_proto::v1::response::Result as Answer;
 use anser_proto::v1::server_frame::Frame;
 use anser_tests::conversation::text_of;
-use anser_tests::{Client, Person, Server, http};
+use anser_tests::{Client, Person, Server, http, within};
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "a long enough password";
@@ -132,7 +132,13 @@ async fn a_deactivated_account_hears_why_and_its_friends_see_it() {
     let history = back.whole_history(&cid).await;
     let said: Vec<_> = history.iter().filter_map(text_of).collect();
     assert_eq!(said, ["I am leaving", "this waits for you"], "what was sent meanwhile is there");
-    assert!(!profile(&mut at_ben, ann.id()).await.deactivated);
+    // Another process did it: the server learns of it from the folder, within seconds.
+    let shown_again = async {
+        while profile(&mut at_ben, ann.id()).await.deactivated {
+            tokio::time::sleep(tokio::time::Duration::from_millis(50)).await;
+        }
+    };
+    within("the friend sees it", shown_again).await;
     assert_eq!(done(&server, &["user", "deactivate", "@Ann"], "").await, "");
     assert_eq!(kicked(&mut back).await, "deactivated", "a running server learns of it from the folder");
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod bad_frames;
 mod bad_values;
 mod channels;
+mod compression;
 mod configuration;
 mod credentials;
 mod doctor;

@@ -1,11 +1,12 @@
 //! The edge: sockets, threads and timers around the sessions of `anser-edge`, and nothing that decides.
 //!
 //! - [`shard`]: one thread, with the connections that it holds
-//! - [`ws`], [`wire`]: how frames lie in bytes; [`stream`]: bytes, plain or in TLS
+//! - [`ws`], [`wire`]: how frames lie in bytes; [`deflate`]: messages compressed; [`stream`]: bytes, plain or in TLS
 //! - [`inside`]: those who ask from inside the process
 //! - [`presence`]: who is there, for those who want to know
 //! - [`quotas`]: how much may be asked
 
+pub mod deflate;
 mod inside;
 mod presence;
 mod quotas;
@@ -94,6 +95,8 @@ pub struct EdgeConfig {
     pub rates: EdgeRates,
     /// Threads that share the connections.
     pub shards: usize,
+    /// WebSocket messages are compressed for clients that offer it.
+    pub compresses: bool,
 }
 
 /// What an edge runs on.
@@ -126,6 +129,7 @@ pub(crate) struct EdgeShared {
     terms: Terms,
     proxied_heartbeat_interval_ms: u64,
     connections_max: AtomicUsize,
+    compresses: bool,
     quotas: Quotas,
     node: Node,
     tokens: Arc<Tokens>,
@@ -153,6 +157,8 @@ pub struct CameBy {
 pub enum Protocol {
     /// WebSocket, whose handshake is done.
     WebSocket,
+    /// The same, and it was agreed that messages may be compressed.
+    Deflated,
     /// Frames, each behind its length.
     Stream,
 }
@@ -161,6 +167,7 @@ impl Protocol {
     fn transport(self) -> Transport {
         match self {
             Protocol::WebSocket => Transport::WebSocket,
+            Protocol::Deflated => Transport::Deflated,
             Protocol::Stream => Transport::Stream,
         }
     }
@@ -185,6 +192,7 @@ impl Edge {
                 .proxied_heartbeat_interval_ms
                 .min(config.heartbeat_interval_ms),
             connections_max: AtomicUsize::new(config.connections_max),
+            compresses: config.compresses,
             quotas: Quotas::new(&config.rates),
             node: parts.node,
             tokens: parts.tokens,
@@ -249,6 +257,11 @@ impl Edge {
     /// On how many of them somebody is signed in.
     pub fn signed_in(&self) -> usize {
         self.shards.iter().map(|post| post.signed_in.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether WebSocket messages are compressed for clients that offer it.
+    pub(crate) fn compresses(&self) -> bool {
+        self.shared.compresses
     }
 
     /// From now on so many connections at most; those above it that are here stay.

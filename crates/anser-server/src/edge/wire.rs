@@ -7,6 +7,7 @@ use anser_proto::Encoding;
 use anser_proto::peek::{PEEKED_BYTES, append_refusal, peek_send, refusal_len};
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::deflate::deflate;
 use super::ws::{self, CloseCode, Incoming, MessageKind, Reader, WsError};
 
 /// Bytes before each frame of a stream: its length, big-endian.
@@ -23,6 +24,7 @@ impl Wire {
     pub fn of(transport: Transport) -> Self {
         match transport {
             Transport::WebSocket => Wire::WebSocket(Reader::default()),
+            Transport::Deflated => Wire::WebSocket(Reader::inflating()),
             Transport::Stream => Wire::Stream,
         }
     }
@@ -71,7 +73,7 @@ impl Wire {
 
     /// The last frame, where there is one.
     pub fn close(transport: Transport, code: CloseCode) -> Option<Bytes> {
-        (transport == Transport::WebSocket).then(|| ws::close(code))
+        (transport != Transport::Stream).then(|| ws::close(code))
     }
 }
 
@@ -89,10 +91,11 @@ fn whole(bytes: &[u8], limit_bytes: usize) -> Result<Option<usize>, WsError> {
 /// A frame of a server as it goes over the transport.
 pub(super) fn framed(payload: &[u8], form: Form) -> Bytes {
     match form.transport {
-        Transport::WebSocket => {
-            let kind = if form.encoding == Encoding::Json { MessageKind::Text } else { MessageKind::Binary };
-            ws::message(kind, payload)
-        }
+        Transport::WebSocket => ws::message(kind_of(form), payload),
+        Transport::Deflated => match deflate(payload) {
+            Some(shorter) => ws::deflated_message(kind_of(form), &shorter),
+            None => ws::message(kind_of(form), payload),
+        },
         Transport::Stream => {
             let mut frame = BytesMut::with_capacity(LENGTH_BYTES + payload.len());
             frame.put_u32(payload.len() as u32);
@@ -100,6 +103,10 @@ pub(super) fn framed(payload: &[u8], form: Form) -> Bytes {
             frame.freeze()
         }
     }
+}
+
+fn kind_of(form: Form) -> MessageKind {
+    if form.encoding == Encoding::Json { MessageKind::Text } else { MessageKind::Binary }
 }
 
 #[cfg(test)]

@@ -11,8 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 
+use super::deflate::{InflateError, inflate};
+
 /// What RFC 6455 has every server append to the client's key.
 const KEY_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The bit of a frame's first byte that says that its message is compressed.
+const COMPRESSED: u8 = 0x40;
 /// Bytes of a control frame's payload at most.
 const CONTROL_BYTES: usize = 125;
 
@@ -25,7 +29,7 @@ pub enum CloseCode {
     GoingAway = 1001,
     /// The rules of the protocol were broken.
     Protocol = 1002,
-    /// A text message was not UTF-8.
+    /// A text message was not UTF-8, or a compressed one is damaged.
     NotUtf8 = 1007,
     /// A message of the protocol above broke its rules, or the connection is not wanted.
     Policy = 1008,
@@ -85,17 +89,21 @@ pub fn accept_key(key: &str) -> String {
 pub struct Reader {
     /// The message whose fragments are coming in.
     message: Option<Box<Partial>>,
+    /// It was agreed that messages may be compressed.
+    inflates: bool,
 }
 
 #[derive(Debug)]
 struct Partial {
     kind: MessageKind,
+    compressed: bool,
     bytes: Vec<u8>,
 }
 
 /// A frame's header, and where its payload lies.
 struct Header {
     finished: bool,
+    compressed: bool,
     opcode: u8,
     mask: [u8; 4],
     start: usize,
@@ -103,6 +111,11 @@ struct Header {
 }
 
 impl Reader {
+    /// One that takes compressed messages too.
+    pub fn inflating() -> Self {
+        Reader { message: None, inflates: true }
+    }
+
     /// The next thing that is whole at the front of `bytes`, and how many of them it took. Fragments of a message
     /// that is not whole yet are taken with nothing to show for it; call again until nothing is taken.
     ///
@@ -126,7 +139,12 @@ impl Reader {
     /// bytes it took.
     pub fn skip_send(&self, bytes: &[u8], limit_bytes: usize) -> Option<(usize, u64)> {
         let header = self.header(bytes, limit_bytes).ok()??;
-        if header.opcode != 2 || !header.finished || self.message.is_some() || bytes.len() < header.end {
+        if header.opcode != 2
+            || !header.finished
+            || header.compressed
+            || self.message.is_some()
+            || bytes.len() < header.end
+        {
             return None;
         }
         let mut head = [0; PEEKED_BYTES];
@@ -138,13 +156,16 @@ impl Reader {
 
     fn header(&self, bytes: &[u8], limit_bytes: usize) -> Result<Option<Header>, WsError> {
         let [first, second, ..] = *bytes else { return Ok(None) };
-        if first & 0x70 != 0 {
-            return Err(broken("a reserved bit is set, and no extension was agreed on"));
+        let (opcode, compressed) = (first & 0x0f, first & COMPRESSED != 0);
+        if first & 0x70 & !COMPRESSED != 0 || compressed && !self.inflates {
+            return Err(broken("a reserved bit is set, and no extension was agreed on that uses it"));
+        }
+        if compressed && !matches!(opcode, 1 | 2) {
+            return Err(broken("only the first frame of a message says that it is compressed"));
         }
         if second & 0x80 == 0 {
             return Err(broken("a client masks its frames"));
         }
-        let opcode = first & 0x0f;
         let (length, at) = match second & 0x7f {
             126 => match bytes.get(2..4) {
                 Some(long) => (u64::from(u16::from_be_bytes([long[0], long[1]])), 4),
@@ -165,7 +186,8 @@ impl Reader {
         }
         let Some(mask) = bytes.get(at..at + 4).and_then(|mask| mask.try_into().ok()) else { return Ok(None) };
         let start = at + 4;
-        Ok(Some(Header { finished: first & 0x80 != 0, opcode, mask, start, end: start + length as usize }))
+        let (finished, end) = (first & 0x80 != 0, start + length as usize);
+        Ok(Some(Header { finished, compressed, opcode, mask, start, end }))
     }
 
     fn frame<'a>(
@@ -178,7 +200,7 @@ impl Reader {
             (0, Some(message)) => {
                 assert!(message.bytes.len() + payload.len() <= limit_bytes, "checked with the header");
                 message.bytes.extend_from_slice(payload);
-                return if header.finished { self.gathered().map(Some) } else { Ok(None) };
+                return if header.finished { self.gathered(limit_bytes).map(Some) } else { Ok(None) };
             }
             (0, None) => return Err(broken("a continuation of nothing")),
             (1 | 2, Some(_)) => return Err(broken("a new message within an unfinished one")),
@@ -190,19 +212,36 @@ impl Reader {
             _ => return Err(broken("an unknown opcode")),
         };
         if !header.finished {
-            self.message = Some(Box::new(Partial { kind, bytes: payload.to_vec() }));
+            let (compressed, bytes) = (header.compressed, payload.to_vec());
+            self.message = Some(Box::new(Partial { kind, compressed, bytes }));
             return Ok(None);
         }
-        readable(kind, payload)?;
-        Ok(Some(Incoming::Message(kind, Cow::Borrowed(payload))))
+        let payload = match header.compressed {
+            true => Cow::Owned(inflated(payload, limit_bytes)?),
+            false => Cow::Borrowed(payload),
+        };
+        readable(kind, &payload)?;
+        Ok(Some(Incoming::Message(kind, payload)))
     }
 
     /// The message whose last fragment has come.
-    fn gathered<'a>(&mut self) -> Result<Incoming<'a>, WsError> {
-        let Partial { kind, bytes } = *self.message.take().expect("a message was begun");
+    fn gathered<'a>(&mut self, limit_bytes: usize) -> Result<Incoming<'a>, WsError> {
+        let Partial { kind, compressed, mut bytes } = *self.message.take().expect("a message was begun");
+        if compressed {
+            bytes = inflated(&bytes, limit_bytes)?;
+        }
         readable(kind, &bytes)?;
         Ok(Incoming::Message(kind, Cow::Owned(bytes)))
     }
+}
+
+fn inflated(payload: &[u8], limit_bytes: usize) -> Result<Vec<u8>, WsError> {
+    inflate(payload, limit_bytes).map_err(|error| match error {
+        InflateError::TooLarge => TOO_LARGE,
+        InflateError::Damaged => {
+            WsError { code: CloseCode::NotUtf8, what: "a message is not compressed as was agreed" }
+        }
+    })
 }
 
 fn readable(kind: MessageKind, message: &[u8]) -> Result<(), WsError> {
@@ -259,6 +298,11 @@ pub fn append_refusal(id: u64, error: &[u8], out: &mut Vec<u8>) {
 /// A whole message as one frame.
 pub fn message(kind: MessageKind, payload: &[u8]) -> Bytes {
     frame(if kind == MessageKind::Text { 1 } else { 2 }, payload)
+}
+
+/// A whole message as one frame, which was compressed.
+pub fn deflated_message(kind: MessageKind, compressed: &[u8]) -> Bytes {
+    frame(COMPRESSED | if kind == MessageKind::Text { 1 } else { 2 }, compressed)
 }
 
 /// The payload of a binary message as [`message`] made it; `None` for any other frame.
@@ -387,6 +431,29 @@ mod tests {
         assert_eq!(reader.skip_send(&frame(9, Request::Ping(v1::Ping {})), LIMIT), None);
         assert_eq!(reader.next(&mut masked(0x02, b"ab"), LIMIT), Ok((8, None)));
         assert_eq!(reader.skip_send(&bytes, LIMIT), None, "another message has begun");
+    }
+
+    #[test]
+    fn compressed_messages_are_taken_where_that_was_agreed() {
+        let words = "how are you? ".repeat(40);
+        let short = super::super::deflate::deflate(words.as_bytes()).expect("it becomes shorter");
+        let message = || Incoming::Message(MessageKind::Text, Cow::Owned(words.clone().into_bytes()));
+        let mut reader = Reader::inflating();
+        let (first, second) = short.split_at(9);
+        let mut bytes = [masked(0xc1, &short), masked(0x41, first), masked(0x80, second)].concat();
+        bytes.extend(masked(0x81, b"as it is"));
+        let plain = Incoming::Message(MessageKind::Text, Cow::Borrowed(b"as it is"));
+        assert_eq!(read(&mut reader, &mut bytes), Ok(vec![message(), message(), plain]));
+        assert_eq!(reader.skip_send(&masked(0xc2, &short), LIMIT), None, "it has to be looked at");
+        let code = |bytes: Vec<u8>| read(&mut Reader::inflating(), &mut bytes.clone());
+        assert_eq!(code(masked(0xc1, &[0xff; 9])), Err(CloseCode::NotUtf8), "damaged");
+        assert_eq!(code([masked(0x41, first), masked(0xc0, second)].concat()), Err(CloseCode::Protocol));
+        assert_eq!(code(masked(0xc9, b"p")), Err(CloseCode::Protocol), "a control frame");
+        assert_eq!(code(masked(0xa1, b"a")), Err(CloseCode::Protocol), "another reserved bit");
+        let bomb = super::super::deflate::deflate(&vec![0; 4 * LIMIT]).expect("it becomes shorter");
+        assert_eq!(code(masked(0xc2, &bomb)), Err(CloseCode::TooLarge));
+        let sent = deflated_message(MessageKind::Text, &short);
+        assert_eq!((sent[0], sent.len()), (0xc1, short.len() + 2));
     }
 
     #[test]

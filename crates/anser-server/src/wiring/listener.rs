@@ -8,7 +8,8 @@ use anser_proto::STREAM_ALPN;
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::accounts::{AccountService, network};
+use crate::edge::deflate::agree;
 use crate::edge::ws::accept_key;
 use crate::edge::{CameBy, Edge, Protocol, Stream, too_many_connections};
 use crate::http::origin::may_connect;
@@ -139,6 +141,9 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
         let why = "too many connections came from your network: connect again later\n";
         return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], why).into_response();
     }
+    let offers = request.headers().get(SEC_WEBSOCKET_EXTENSIONS).and_then(|offers| offers.to_str().ok());
+    let agreed = offers.filter(|_| edge.compresses()).and_then(agree);
+    let protocol = if agreed.is_some() { Protocol::Deflated } else { Protocol::WebSocket };
     let came = CameBy { network: from, proxied: request.extensions().get::<Proxied>().is_some() };
     let upgrading = hyper::upgrade::on(&mut request);
     // It resolves once the answer below is written, or with an error if the connection ends before.
@@ -146,10 +151,10 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
     tracker.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => adopt((&edge, Protocol::WebSocket), parts.io.into_inner(), came, &parts.read_buf),
+            Ok(parts) => adopt((&edge, protocol), parts.io.into_inner(), came, &parts.read_buf),
             Err(upgraded) => {
                 if let Ok(parts) = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-                    adopt((&edge, Protocol::WebSocket), parts.io.into_inner(), came, &parts.read_buf);
+                    adopt((&edge, protocol), parts.io.into_inner(), came, &parts.read_buf);
                 }
             }
         }
@@ -159,6 +164,9 @@ async fn upgrade(State(upgrading): State<Upgrading>, mut request: Request) -> Re
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(agreed) = agreed.and_then(|agreed| HeaderValue::try_from(agreed).ok()) {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
+    }
     response
 }
 

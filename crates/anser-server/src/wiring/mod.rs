@@ -73,7 +73,7 @@ pub struct ServeConfig {
     pub network: NetworkConfig,
     /// Who may come in, and how fast.
     pub accounts: AccountConfig,
-    /// Tasks that share the slots.
+    /// Threads that share the slots.
     pub workers: usize,
     /// Bytes of a log segment; `None`: the usual.
     pub segment_bytes: Option<u64>,
@@ -91,6 +91,8 @@ pub struct ServeConfig {
     pub edge_rates: EdgeRates,
     /// Threads that share the connections.
     pub edge_shards: usize,
+    /// WebSocket messages are compressed for clients that offer it.
+    pub compresses: bool,
 }
 
 impl ServeConfig {
@@ -112,6 +114,7 @@ impl ServeConfig {
             connections_max: CONNECTIONS_MAX,
             edge_rates: EdgeRates::default(),
             edge_shards: 1,
+            compresses: false,
         }
     }
 }
@@ -193,6 +196,7 @@ impl Server {
                 connections_max: config.connections_max,
                 rates: config.edge_rates,
                 shards: config.edge_shards,
+                compresses: config.compresses,
             },
             EdgeParts {
                 node: node.clone(),

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::commands::reload::{POLL_INTERVAL, Reloader};
 use crate::config::rates::{RateName, parse_named_rate};
-use crate::config::{Configured, Given, LogFormat, Sources};
+use crate::config::{Configured, Given, LogFormat, Sources, Switch};
 
 /// What the process exits with when the disk can no longer be trusted (EX_IOERR of sysexits.h).
 const EXIT_IO_ERROR: i32 = 74;
@@ -119,6 +119,7 @@ fn serve_config(sources: &Sources, configured: &Configured, trials: Trials) -> a
         edge_rates: trials.edge_rates(configured),
         workers: settings.workers.0 as usize,
         edge_shards: settings.edge_threads.0 as usize,
+        compresses: settings.websocket_compression == Switch::On,
         connections_max: settings.connections_max.0 as usize,
         heartbeat_interval_ms: settings.heartbeat_interval_ms.0,
         proxied_heartbeat_interval_ms: settings.proxied_heartbeat_interval_ms.0,

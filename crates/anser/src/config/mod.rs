@@ -26,7 +26,7 @@ use self::value::{AdminAt, FilePath, List, LogLevel, Setting, TlsMode, Whole};
 
 pub use example::example;
 pub use settle::{Configured, Sources};
-pub use value::LogFormat;
+pub use value::{LogFormat, Switch};
 
 /// When a change of a setting counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,10 +161,13 @@ settings! {
         /// The same for connections through a trusted proxy, which may forget one that is silent
         proxied_heartbeat_interval_ms: Whole<100, 3_600_000> =
             "45000", "ANSER_PROXIED_HEARTBEAT_INTERVAL_MS", "MILLISECONDS", Restart;
-        /// Tasks that share the slots: one for each core that is to decide
+        /// Threads that share the slots: one for each core that is to decide
         workers: Whole<1, 64> = "1", "ANSER_WORKERS", "COUNT", Restart;
         /// Threads that share the connections: one for each core that is to do nothing but read and write them
         edge_threads: Whole<1, 64> = "1", "ANSER_EDGE_THREADS", "COUNT", Restart;
+        /// Whether messages over WebSocket are compressed, each by itself, for clients that offer it: "on" costs processor
+        /// time, for slow or expensive networks
+        websocket_compression: Switch = "off", "ANSER_WEBSOCKET_COMPRESSION", "SWITCH", Restart;
     }
     "Log lines on standard error" {
         /// How much is logged: off, error, warn, info, debug or trace; and parts as info,anser_server::node=debug

@@ -84,6 +84,15 @@ pub enum LogFormat {
 
 words!(LogFormat, "text" => LogFormat::Text, "json" => LogFormat::Json);
 
+/// Whether something is done that need not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    Off,
+    On,
+}
+
+words!(Switch, "off" => Switch::Off, "on" => Switch::On);
+
 /// Whether TLS is spoken with a certificate of our own making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
