@@ -10,6 +10,7 @@
 //! | [`book`] | the ledger: what was acknowledged, written down by its senders |
 //! | [`audit`] | reads everything back and compares |
 //! | [`ledger`], [`kills`], [`storm`], [`upgrade`], [`matrix`] | the harnesses |
+//! | [`carrier`] | what carries frames besides a plain WebSocket: bare TCP, and TLS |
 //! | [`socket`], [`load`], [`talk`], [`process`] | a client with nothing around it, one loop for many sockets, what the system says of a process |
 //! | [`raw`] | what the machine does at most, by small programs |
 //! | [`bench`] | the benches: ours beside the machine's limit, with goals and the verifier's verdict |
@@ -19,6 +20,7 @@
 pub mod audit;
 pub mod bench;
 pub mod book;
+pub mod carrier;
 pub mod cast;
 pub mod clubs;
 pub mod corpus;

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,6 +11,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::process::Pid;
 use tokio::time::Instant;
 
+use crate::carrier::Line;
 use crate::process::{self, Used};
 use crate::report::Percentiles;
 
@@ -116,7 +116,7 @@ pub struct Outcome {
 /// A socket, with what was received and not taken yet.
 pub struct End {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Line,
     /// What was received.
     pub received: Vec<u8>,
     /// Requests in flight at once; 0: it only receives.
@@ -171,7 +171,7 @@ impl<'a, W: Wire> Run<'a, W> {
     fn new(ends: &'a mut [End], wire: &'a mut W, plan: Plan) -> anyhow::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (at, end) in ends.iter().enumerate() {
-            end.stream.set_nonblocking(true)?;
+            end.stream.set_nonblocking()?;
             epoll::add(&epoll, &end.stream, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN)?;
         }
         let started = Instant::now();

@@ -39,6 +39,8 @@ pub struct ServerPlan {
     pub access_token_s: Option<u64>,
     /// The data folder, if not one that goes with the server.
     pub data: Option<PathBuf>,
+    /// It speaks TLS with a certificate of its own making, which lies in its data folder.
+    pub tls: bool,
     /// The bug that is planted in it, if the binary has any to plant.
     pub planted: Option<String>,
 }
@@ -62,6 +64,7 @@ impl ServerPlan {
             slow_disk_ms: None,
             access_token_s: None,
             data: None,
+            tls: false,
             planted: None,
         })
     }
@@ -130,6 +133,9 @@ impl Server {
         if let Some(seconds) = self.plan.access_token_s {
             command.args(["--access-token-s", &seconds.to_string()]);
         }
+        if self.plan.tls {
+            command.args(["--tls", "self-signed"]);
+        }
         if let Some(bug) = &self.plan.planted {
             command.env("ANSER_PLANTED", bug);
         }
@@ -158,6 +164,11 @@ impl Server {
     /// Where it serves.
     pub fn address(&self) -> ServerAddress {
         self.address.to_string().parse().expect("a socket address is a server address")
+    }
+
+    /// The certificate that it has made, where it speaks TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.data().join("tls").join("cert.pem")
     }
 
     /// The program that it is.
@@ -254,7 +265,7 @@ pub fn folder_bytes(folder: &Path) -> u64 {
 async fn address_in(stdout: &mut BufReader<ChildStdout>) -> anyhow::Result<Option<SocketAddr>> {
     let mut line = String::new();
     while stdout.read_line(&mut line).await? > 0 {
-        if let Some((_, rest)) = line.split_once("http://") {
+        if let Some((_, rest)) = line.split_once("http://").or_else(|| line.split_once("https://")) {
             return Ok(rest.split_whitespace().next().and_then(|address| address.parse().ok()));
         }
         line.clear();

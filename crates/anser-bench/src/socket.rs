@@ -1,7 +1,7 @@
 //! A client's end with nothing around it: the WebSocket handshake and the hello by hand, so that what
 //! the client costs neither hides nor adds to what the server costs.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use anser_proto::{Encoding, VERSION_MAX, VERSION_MIN, decode_server, encode_clie
 use anyhow::Context as _;
 
 /// How long the server may take to answer a handshake or a hello.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of an answer to a handshake at most.
 const HEAD_BYTES: usize = 4 * 1024;
 /// Binary, whole.
@@ -39,22 +39,47 @@ impl Attached {
     /// # Errors
     /// The server hangs up, or does not go on.
     pub fn settle(&mut self) -> anyhow::Result<()> {
-        let bytes = &mut self.already_read;
-        while !self.owing.is_empty() {
-            let Some(frame) = next_frame(bytes) else {
-                read_more(&mut self.stream, bytes)?;
-                continue;
-            };
-            let told = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
-            bytes.drain(..frame.end);
-            if let Some(server_frame::Frame::SyncHeads(heads)) = told.frame
-                && heads.done
-            {
-                self.owing.retain(|&slot| slot != heads.slot);
-            }
-        }
-        Ok(())
+        let owing = std::mem::take(&mut self.owing);
+        settle(&mut self.stream, &mut self.already_read, owing, WEBSOCKET)
     }
+}
+
+/// How frames lie in bytes.
+#[derive(Clone, Copy)]
+pub struct Frames {
+    /// Appends a request.
+    pub push: fn(&mut Vec<u8>, u64, Request),
+    /// The frame at the front, if it is whole.
+    pub next: fn(&[u8]) -> Option<Framed>,
+}
+
+/// In WebSocket's.
+pub const WEBSOCKET: Frames = Frames { push: push_request, next: next_frame };
+
+/// Waits until none of these slots owes anything.
+///
+/// # Errors
+/// The server hangs up, or does not go on.
+pub fn settle(
+    stream: &mut impl Read,
+    bytes: &mut Vec<u8>,
+    mut owing: Vec<u32>,
+    frames: Frames,
+) -> anyhow::Result<()> {
+    while !owing.is_empty() {
+        let Some(frame) = (frames.next)(bytes) else {
+            read_more(stream, bytes)?;
+            continue;
+        };
+        let told = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
+        bytes.drain(..frame.end);
+        if let Some(server_frame::Frame::SyncHeads(heads)) = told.frame
+            && heads.done
+        {
+            owing.retain(|&slot| slot != heads.slot);
+        }
+    }
+    Ok(())
 }
 
 /// Connects and upgrades: the socket, and what came after the answer to the handshake.
@@ -65,10 +90,19 @@ pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     let mut stream = TcpStream::connect(authority).context("connecting")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    let bytes = upgrade_on(&mut stream, authority)?;
+    Ok((stream, bytes))
+}
+
+/// Upgrades: what came after the answer to the handshake.
+///
+/// # Errors
+/// The server refuses, or does not answer in time.
+pub fn upgrade_on(stream: &mut (impl Read + Write), authority: &str) -> anyhow::Result<Vec<u8>> {
     stream.write_all(handshake(authority).as_bytes())?;
     let mut bytes = Vec::new();
     let head_end = loop {
-        read_more(&mut stream, &mut bytes)?;
+        read_more(stream, &mut bytes)?;
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
         }
@@ -76,7 +110,7 @@ pub fn upgrade(authority: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
     };
     anyhow::ensure!(bytes.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&bytes[..head_end]));
     bytes.drain(..head_end);
-    Ok((stream, bytes))
+    Ok(bytes)
 }
 
 /// What a client says to become a WebSocket.
@@ -94,6 +128,22 @@ pub fn handshake(authority: &str) -> String {
 /// The server refuses, or does not answer in time.
 pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
     let (mut stream, mut bytes) = upgrade(authority)?;
+    let welcome = greet(&mut stream, &mut bytes, token, WEBSOCKET)?;
+    bytes.shrink_to_fit();
+    let (server_time_ms, timeline) = (welcome.server_time_ms, welcome.timeline);
+    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline, owing: welcome.owing })
+}
+
+/// Says hello on a connection that is there.
+///
+/// # Errors
+/// The server refuses, or does not answer in time.
+pub fn greet(
+    stream: &mut (impl Read + Write),
+    bytes: &mut Vec<u8>,
+    token: &str,
+    frames: Frames,
+) -> anyhow::Result<v1::Welcome> {
     let hello = v1::Hello {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
@@ -102,28 +152,25 @@ pub fn attach(authority: &str, token: &str) -> anyhow::Result<Attached> {
         ..v1::Hello::default()
     };
     let mut out = Vec::new();
-    push_request(&mut out, 1, Request::Hello(hello));
+    (frames.push)(&mut out, 1, Request::Hello(hello));
     stream.write_all(&out)?;
-    let welcome = loop {
-        if let Some(frame) = next_frame(&bytes) {
+    loop {
+        if let Some(frame) = (frames.next)(bytes) {
             let answer = decode_server(&bytes[frame.start..frame.end], Encoding::Binary)?;
             bytes.drain(..frame.end);
             match answer.frame {
                 Some(server_frame::Frame::Response(v1::Response {
                     result: Some(response::Result::Welcome(welcome)),
                     ..
-                })) => break welcome,
+                })) => return Ok(welcome),
                 other => anyhow::bail!("hello was answered with {other:?}"),
             }
         }
-        read_more(&mut stream, &mut bytes)?;
-    };
-    bytes.shrink_to_fit();
-    let (server_time_ms, timeline) = (welcome.server_time_ms, welcome.timeline);
-    Ok(Attached { stream, already_read: bytes, server_time_ms, timeline, owing: welcome.owing })
+        read_more(stream, bytes)?;
+    }
 }
 
-fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
+fn read_more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
     let mut piece = [0; 2_048];
     let count = stream.read(&mut piece).context("waiting for the server")?;
     anyhow::ensure!(count > 0, "the server hung up");

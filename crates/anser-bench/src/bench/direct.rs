@@ -1,7 +1,11 @@
 //! One writes to another: from a send to its durable acknowledgement, to its delivery, and to the read mark that
 //! comes back, beside what one thread with a bare epoll and one fdatasync for each group does here.
 
+use std::sync::Arc;
+
+use anser_model::AccountId;
 use anyhow::Context as _;
+use rustls::ClientConfig;
 
 use super::figures::{Figure, Goal, Unit, median};
 use super::new_pairs::Strangers;
@@ -10,7 +14,8 @@ use super::pen::Sizes;
 use super::plot::{self, Series};
 use super::read_marks::ReadMarks;
 use super::stage::{Lag, Stage};
-use crate::load::{self, Outcome, Plan};
+use crate::carrier::Bare;
+use crate::load::{self, End, Outcome, Plan, Wire};
 use crate::raw::echo::{self, Work};
 use crate::report::Percentiles;
 use crate::talk::{Faults, Talk};
@@ -68,6 +73,14 @@ pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     if let Some(folder) = &options.svg {
         std::fs::create_dir_all(folder)?;
         std::fs::write(folder.join("direct.svg"), direct.plot()?)?;
+    }
+    if options.wants("tcp") {
+        figures.push(direct.over(None, "bare TCP")?);
+    }
+    // Last: from then on the server speaks nothing else.
+    if options.wants("tls") {
+        let trust = direct.stage.turn_to_tls()?;
+        figures.push(direct.over(Some(&trust), "TLS")?);
     }
     direct.stage.close()
 }
@@ -128,6 +141,28 @@ impl Direct<'_> {
             .beside(limit.latency.p99 as f64 / 1e3)
             .goal(Goal::AtMost(20.0));
         Ok([self.finished(rate, &ours)?, self.finished(late, &ours)?])
+    }
+
+    /// Pairs over something else than a plain WebSocket, beside the limit of plain sockets.
+    fn over(&mut self, trust: Option<&Arc<ClientConfig>>, carrier: &str) -> anyhow::Result<Figure> {
+        let options = self.stage.options;
+        let shape = Shape { connections: options.size.pick(8, 200, 200), both: false };
+        let name = format!("{} pairs over {carrier}, delivered and durable", shape.connections / 2);
+        options.step(&name)?;
+        let limit = self.limit(shape, true, options.brief())?;
+        self.rounds += 1;
+        let sends = |at| usize::from(shape.sends(at));
+        let (ends, server_time_ms) = self.stage.ends_over(trust, 0..shape.connections, sends)?;
+        let talk = Talk::new(&self.accounts(shape), self.rounds, server_time_ms);
+        let ours = match trust {
+            Some(_) => self.listen(ends, talk, options.brief(), |talk| talk)?,
+            None => self.listen(ends, Bare::new(talk), options.brief(), Bare::into_inner)?,
+        };
+        let figure = Figure::new(NAME, name, ours.delivered_rate, Unit::PerSecond)
+            .beside(limit.rate)
+            .latency(ours.deliveries, Some(limit.latency))
+            .note("beside plain sockets");
+        self.finished(figure, &ours)
     }
 
     fn many(&mut self, connections: usize) -> anyhow::Result<Figure> {
@@ -241,12 +276,27 @@ impl Direct<'_> {
     fn talk(&mut self, shape: Shape, plan: Plan) -> anyhow::Result<Round> {
         self.rounds += 1;
         let sends = |at| usize::from(shape.sends(at));
-        let (mut ends, server_time_ms) = self.stage.ends(0..shape.connections, sends)?;
-        let accounts: Vec<_> = (0..shape.connections).map(|person| self.stage.account(person)).collect();
-        let mut talk = Talk::new(&accounts, self.rounds, server_time_ms);
+        let (ends, server_time_ms) = self.stage.ends(0..shape.connections, sends)?;
+        let talk = Talk::new(&self.accounts(shape), self.rounds, server_time_ms);
+        self.listen(ends, talk, plan, |talk| talk)
+    }
+
+    fn accounts(&self, shape: Shape) -> Vec<AccountId> {
+        (0..shape.connections).map(|person| self.stage.account(person)).collect()
+    }
+
+    /// Has a talk on these connections, and looks what came of it.
+    fn listen<W: Wire>(
+        &self,
+        mut ends: Vec<End>,
+        mut wire: W,
+        plan: Plan,
+        talk_of: impl FnOnce(W) -> Talk,
+    ) -> anyhow::Result<Round> {
         let lag = self.stage.watch_lag()?;
-        let outcome = load::run(&mut ends, &mut talk, plan.of(self.stage.pid()?))?;
+        let outcome = load::run(&mut ends, &mut wire, plan.of(self.stage.pid()?))?;
         let lag = lag.stop()?;
+        let mut talk = talk_of(wire);
         let faults = talk.faults();
         anyhow::ensure!(faults == Faults::default(), "{faults:?}");
         let (delivered, deliveries) = talk.deliveries();

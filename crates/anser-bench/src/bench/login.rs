@@ -57,7 +57,7 @@ fn sign_in(stage: &Stage<'_>, connections: usize, plan: Plan) -> anyhow::Result<
     let end = || -> anyhow::Result<End> {
         let stream = std::net::TcpStream::connect(&authority).context("connecting")?;
         stream.set_nodelay(true)?;
-        Ok(End { stream, received: Vec::new(), in_flight: 1 })
+        Ok(End { stream: stream.into(), received: Vec::new(), in_flight: 1 })
     };
     let ends: anyhow::Result<Vec<End>> = (0..connections).map(|_| end()).collect();
     let accounts = (0..connections).map(|person| stage.account(person).to_string()).collect();

@@ -12,10 +12,12 @@ use std::time::Duration;
 use anser_model::AccountId;
 use anyhow::Context as _;
 use rustix::process::Pid;
+use rustls::ClientConfig;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::options::Options;
+use crate::carrier::{attach_bare, attach_tls, trusting};
 use crate::load::End;
 use crate::people::{self, Person};
 use crate::process;
@@ -128,9 +130,44 @@ impl<'a> Stage<'a> {
             }
             let Attached { stream, already_read, server_time_ms: now_ms, .. } = self.attach(person)?;
             server_time_ms = now_ms;
-            ends.push(End { stream, received: already_read, in_flight: in_flight(at) });
+            ends.push(End { stream: stream.into(), received: already_read, in_flight: in_flight(at) });
         }
         Ok((ends, server_time_ms))
+    }
+
+    /// The same over bare TCP, or in TLS where somebody is trusted.
+    ///
+    /// # Errors
+    /// Somebody is not let in.
+    pub fn ends_over(
+        &self,
+        trust: Option<&Arc<ClientConfig>>,
+        people: impl IntoIterator<Item = usize>,
+        in_flight: impl Fn(usize) -> usize,
+    ) -> anyhow::Result<(Vec<End>, u64)> {
+        let (mut ends, mut server_time_ms) = (Vec::new(), 0);
+        for (at, person) in people.into_iter().enumerate() {
+            let (authority, token) = (self.authority(), self.token(person));
+            let (end, now_ms) = match trust {
+                Some(trust) => attach_tls(&authority, trust, token, in_flight(at))?,
+                None => attach_bare(&authority, token, in_flight(at))?,
+            };
+            server_time_ms = now_ms;
+            ends.push(end);
+        }
+        Ok((ends, server_time_ms))
+    }
+
+    /// Starts the server again, and from now on it speaks TLS. Whom to trust.
+    ///
+    /// # Errors
+    /// It does not stop, or does not start.
+    pub fn turn_to_tls(&mut self) -> anyhow::Result<Arc<ClientConfig>> {
+        self.options.step("starting the server again, with TLS")?;
+        self.runtime.block_on(self.server.stop())?;
+        self.server.plan_mut().tls = true;
+        self.runtime.block_on(self.server.start_again())?;
+        trusting(&self.server.certificate())
     }
 
     /// All that is resident, in MiB.

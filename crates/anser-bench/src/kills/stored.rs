@@ -96,7 +96,11 @@ impl Stage {
                 let key = person.keys.first().context("everybody has a device")?;
                 let attached = attach(address.authority(), &key.access_token)?;
                 server_time_ms = attached.server_time_ms;
-                ends.push(End { stream: attached.stream, received: attached.already_read, in_flight: 1 });
+                ends.push(End {
+                    stream: attached.stream.into(),
+                    received: attached.already_read,
+                    in_flight: 1,
+                });
             }
             let accounts: Vec<AccountId> = people.iter().map(|person| person.account).collect();
             Ok((ends, Talk::new(&accounts, round, server_time_ms)))

@@ -77,7 +77,7 @@ pub fn measure(
 pub fn connect(address: SocketAddr, in_flight: usize) -> anyhow::Result<End> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    Ok(End { stream, received: Vec::new(), in_flight })
+    Ok(End { stream: stream.into(), received: Vec::new(), in_flight })
 }
 
 fn prewritten(folder: &Path) -> std::io::Result<NamedTempFile> {
