@@ -11,4 +11,5 @@ pub mod index;
 pub mod log;
 pub mod registry;
 mod sqlite;
+pub mod sqlite_history;
 pub mod system;

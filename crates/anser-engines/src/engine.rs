@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anser_core::ports::history::History;
-use anser_embedded::history::SqliteHistory;
+use anser_embedded::sqlite_history::SqliteHistory;
 use anyhow::Context as _;
 
 use crate::fjall_history::FjallHistory;

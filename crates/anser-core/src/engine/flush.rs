@@ -113,10 +113,16 @@ impl SlotEngine {
         for stored in &self.tail {
             let Some(seq) = stored.fact.seq else { continue };
             let cid = stored.fact.cid;
-            facts.push(FactRow { cid, seq, n: stored.n, fact: stored.kept().encoded.clone() });
+            facts.push(FactRow {
+                cid,
+                seq,
+                n: stored.n,
+                fact: stored.kept().encoded.clone(),
+                replaces: false,
+            });
             if let Some(stands) = stored.rewritten() {
                 let seq = stands.fact.seq.expect("what is rewritten is sequenced");
-                facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone() });
+                facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone(), replaces: true });
             }
             if let Some(command) = &stored.fact.command {
                 keys.push(KeyRow {
@@ -130,7 +136,12 @@ impl SlotEngine {
         }
         // One row for each fact, as it stands last: the body of what was recalled meanwhile is never written.
         facts.sort_by_key(|row| (row.cid, row.seq, std::cmp::Reverse(row.n)));
-        facts.dedup_by_key(|row| (row.cid, row.seq));
+        facts.dedup_by(|older, newest| {
+            let is_same = (older.cid, older.seq) == (newest.cid, newest.seq);
+            // What was decided since the last flush is in no store, so nothing of it need be erased.
+            newest.replaces &= !(is_same && !older.replaces && older.n > self.history_folded);
+            is_same
+        });
         HistoryBatch { slot: self.config.slot, through: self.newest, facts, keys }
     }
 

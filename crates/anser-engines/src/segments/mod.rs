@@ -367,7 +367,13 @@ mod tests {
 
     fn batch(flush: u64) -> HistoryBatch {
         let cid = ConversationId([9; 16]);
-        let row = |seq: u64| FactRow { cid, seq: Seq(seq), n: N(flush), fact: Bytes::from(vec![7; 300]) };
+        let row = |seq: u64| FactRow {
+            cid,
+            seq: Seq(seq),
+            n: N(flush),
+            fact: Bytes::from(vec![7; 300]),
+            replaces: false,
+        };
         let key =
             KeyRow { key: u128::from(flush), day: 3, n: N(flush), seq: Seq(flush), request_hash: flush };
         // Each flush writes the row before it again.

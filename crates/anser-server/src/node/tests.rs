@@ -8,9 +8,9 @@ use anser_core::ports::PortFuture;
 use anser_core::ports::log::{AppendError, Log, LogError, SlotHead};
 use anser_core::record::Record;
 use anser_embedded::disk::FolderDisk;
-use anser_embedded::history::SqliteHistory;
 use anser_embedded::index::SqliteIndex;
 use anser_embedded::log::{LocalLog, LogOptions};
+use anser_embedded::sqlite_history::SqliteHistory;
 use anser_embedded::system::{SystemClock, SystemRandom};
 use anser_model::limits::MESSAGE_BODY_BYTES;
 use anser_model::{

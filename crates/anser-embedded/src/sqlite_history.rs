@@ -176,6 +176,7 @@ fn fact_row(row: &Row<'_>, cid: ConversationId) -> Result<FactRow, Fault> {
         seq: Seq(uncounted(row.get(0)?)?),
         n: N(uncounted(row.get(1)?)?),
         fact: Bytes::copy_from_slice(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?),
+        replaces: false,
     };
     if row.get::<_, i64>(3)? != fact_checksum(&read) {
         return Err(Fault::damaged(format!("the history row of seq {} of {cid} is damaged", read.seq)));
@@ -269,7 +270,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = SqliteHistory::open(folder.path()).unwrap();
         let (slot, cid) = (Slot(4), ConversationId([1; 16]));
-        let fact = FactRow { cid, seq: Seq(1), n: N(1), fact: Bytes::from_static(b"a fact") };
+        let fact =
+            FactRow { cid, seq: Seq(1), n: N(1), fact: Bytes::from_static(b"a fact"), replaces: false };
         let key = KeyRow { key: 3, day: 5, n: N(1), seq: Seq(1), request_hash: u64::MAX };
         let batch = HistoryBatch { slot, through: N(1), facts: vec![fact], keys: vec![key] };
         block_on(history.flush(vec![batch])).unwrap();
