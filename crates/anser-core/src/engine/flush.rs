@@ -122,6 +122,8 @@ impl SlotEngine {
             });
             if let Some(stands) = stored.rewritten() {
                 let seq = stands.fact.seq.expect("what is rewritten is sequenced");
+                // Where the original is of the same flush nothing is replaced; but a flush of unknown fate may have
+                // written it, and to look for what is not there costs little.
                 facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone(), replaces: true });
             }
             if let Some(command) = &stored.fact.command {
@@ -136,12 +138,7 @@ impl SlotEngine {
         }
         // One row for each fact, as it stands last: the body of what was recalled meanwhile is never written.
         facts.sort_by_key(|row| (row.cid, row.seq, std::cmp::Reverse(row.n)));
-        facts.dedup_by(|older, newest| {
-            let is_same = (older.cid, older.seq) == (newest.cid, newest.seq);
-            // What was decided since the last flush is in no store, so nothing of it need be erased.
-            newest.replaces &= !(is_same && !older.replaces && older.n > self.history_folded);
-            is_same
-        });
+        facts.dedup_by_key(|row| (row.cid, row.seq));
         HistoryBatch { slot: self.config.slot, through: self.newest, facts, keys }
     }
 

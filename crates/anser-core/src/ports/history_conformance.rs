@@ -125,7 +125,8 @@ fn an_older_row_never_overwrites(factory: &dyn HistoryFactory) {
     flush(&*history, vec![batch(A, 30, vec![fact(1, 5, 8), fact(1, 6, 9)], vec![key(9, 7, 8)])]);
     assert_eq!(everything(&*history, A, 1), [recalled, fact(1, 6, 9)], "each row counts for itself");
     assert_eq!(keys(&*history, A, &[(7, 9)]), [Some(key(9, 7, 30))]);
-    flush(&*history, vec![batch(A, 31, vec![fact(1, 5, 31)], vec![])]);
+    let newer = FactRow { replaces: true, ..fact(1, 5, 31) };
+    flush(&*history, vec![batch(A, 31, vec![newer], vec![])]);
     assert_eq!(everything(&*history, A, 1), [fact(1, 5, 31), fact(1, 6, 9)]);
     // Also within one flush.
     let twice = batch(A, 33, vec![fact(1, 7, 33), fact(1, 7, 32)], vec![]);

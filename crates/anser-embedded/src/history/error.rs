@@ -3,6 +3,7 @@
 use std::io;
 
 use anser_core::ports::StoreError;
+use rustix::io::Errno;
 
 /// Why the history did not do what it was asked, or does not open.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +64,14 @@ impl HistoryError {
     /// For `map_err` of a write: says what was being tried.
     pub(crate) fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> HistoryError {
         let what = what.into();
+        // So many files are open already that this one was not; that passes.
+        let is_many = |code| [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code);
         move |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 HistoryError::NoSpace { what, source }
+            }
+            _ if source.raw_os_error().is_some_and(is_many) => {
+                HistoryError::Unavailable(format!("{what}: {source}"))
             }
             _ => HistoryError::Writing { what, source },
         }

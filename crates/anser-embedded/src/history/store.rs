@@ -40,7 +40,12 @@ impl Store {
         let listing = |source| HistoryError::Reading { file: "history".into(), source };
         let names = disk.list().map_err(listing)?;
         let manifest = match Manifest::read(&*disk)? {
-            Some(manifest) => manifest,
+            // What a killed process has renamed may not be durable yet, and what it replaced is still needed until then.
+            Some(manifest) => {
+                let syncing = |source| HistoryError::Writing { what: "syncing the folder".into(), source };
+                disk.sync_folder().map_err(syncing)?;
+                manifest
+            }
             None => found(&*disk, &names)?,
         };
         let is_named = |name: &String| manifest.entries.iter().any(|entry| entry.file_name() == *name);
@@ -103,7 +108,7 @@ impl Store {
             version.sort();
             Some(())
         });
-        if let Err(HistoryError::NoSpace { .. }) = &replaced {
+        if replaced.as_ref().is_err_and(|error| !error.medium_failed()) {
             entries.iter().for_each(|entry| self.remove(entry));
         }
         replaced.map(drop)
@@ -201,6 +206,8 @@ impl Store {
         }
         let new = Arc::new(new);
         *self.current.write().expect("nothing panics while the version is swapped") = Arc::clone(&new);
+        // To remove a large file takes a while, and nobody need wait for it.
+        drop(replacing);
         for segment in &old.segments {
             if new.segment(segment.entry.number).is_none() {
                 // Who reads it still has it open.
