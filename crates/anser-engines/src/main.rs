@@ -16,7 +16,6 @@ mod reading;
 mod recover;
 mod report;
 mod rows;
-mod segments;
 mod traffic;
 mod write;
 

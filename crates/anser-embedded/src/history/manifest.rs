@@ -65,6 +65,15 @@ impl Entry {
     }
 }
 
+/// The names of the files that a manifest's bytes name. They never change: whoever has them and the manifest has
+/// the history as of a moment.
+///
+/// # Errors
+/// The bytes are damaged, or of another version.
+pub fn files_of(manifest: &[u8]) -> Result<Vec<String>, HistoryError> {
+    Ok(Manifest::decode(manifest)?.entries.iter().map(Entry::file_name).collect())
+}
+
 /// The name of a segment's file.
 pub(crate) fn file_name(kind: Kind, number: u64) -> String {
     match kind {

@@ -24,9 +24,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use carry::carry_over;
 pub use error::HistoryError;
-pub use manifest::{HISTORY_FORMAT, MANIFEST_FILE};
+pub use manifest::{HISTORY_FORMAT, MANIFEST_FILE, files_of};
 pub use options::{ERASE_BYTES_PER_SECOND, HistoryOptions};
-pub use shell::SegmentHistory;
+pub use shell::{HISTORY_FOLDER, SegmentHistory};
 pub use stepped::{Checked, SteppedHistory};

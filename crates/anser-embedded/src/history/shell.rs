@@ -1,5 +1,6 @@
 //! The threads around the store: one flushes, two read, one merges and erases.
 
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,11 +13,15 @@ use anser_core::ports::{PortFuture, StoreError};
 use anser_model::{N, Slot};
 use tokio::sync::oneshot;
 
+use super::carry::carry_over;
 use super::erase::Erasing;
 use super::error::HistoryError;
 use super::options::HistoryOptions;
 use super::store::Store;
+use crate::disk::{FolderDisk, FolderError};
 
+/// The history's folder in the data folder.
+pub const HISTORY_FOLDER: &str = "history";
 /// Threads that read.
 const READER_THREADS: usize = 2;
 /// Calls that may wait for the flushing thread. A flush comes once a second, so a longer queue would
@@ -85,6 +90,19 @@ impl SegmentHistory {
         }
         history.start("history-merge", merge)?;
         Ok(history)
+    }
+
+    /// Opens the history of the data folder `data`, in a folder of its own there that is this process's alone. One that an
+    /// earlier version kept in SQLite is carried over first, which takes a while.
+    ///
+    /// # Errors
+    /// The folder is somebody else's, the history is damaged or of a newer version, or it cannot be written.
+    pub fn in_folder(data: &Path, clock: Arc<dyn Clock>) -> Result<SegmentHistory, StoreError> {
+        let options = HistoryOptions::usual();
+        let unavailable = |error: FolderError| StoreError::Unavailable(error.to_string());
+        let disk = FolderDisk::open(&data.join(HISTORY_FOLDER)).map_err(unavailable)?;
+        carry_over(data, &disk, &options)?;
+        Ok(SegmentHistory::open(Arc::new(disk), options, clock)?)
     }
 
     fn start(&mut self, name: &str, run: impl FnOnce(&Shared) + Send + 'static) -> Result<(), HistoryError> {
