@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use anser_core::ports::history::History;
+use anser_core::ports::history::{FactRow, History, HistoryBatch, KeyRow};
 use anser_core::ports::history_conformance::{HistoryFactory, check_history};
-use anser_embedded::history::{HistoryOptions, SegmentHistory};
+use anser_embedded::history::{HistoryOptions, SegmentHistory, SteppedHistory};
+use anser_model::{ConversationId, N, Seq, Slot};
 use anser_sim::clock::SimClock;
 use anser_sim::crashes::{CrashConfig, enumerate};
 use anser_sim::disk::SimDisk;
+use bytes::Bytes;
 
 struct OnSimDisk(SimDisk);
 
@@ -38,4 +40,25 @@ fn a_report_is_the_same_whatever_the_threads_do() {
     let one = CrashConfig { threads: 1, ..config.clone() };
     let three = CrashConfig { threads: 3, ..config };
     assert_eq!(enumerate(&one), enumerate(&three));
+}
+
+/// However much a history holds, opening it reads the manifest, and of the segments that they are there.
+#[test]
+fn opening_reads_no_segment() {
+    const FLUSHES: u64 = 30;
+    let disk = SimDisk::new(1);
+    let open = || SteppedHistory::open(Arc::new(disk.clone()), HistoryOptions::usual()).expect("it opens");
+    let history = open();
+    for n in 1..=FLUSHES {
+        let (cid, seq, n) = (ConversationId([n as u8; 16]), Seq(n), N(n));
+        let fact = FactRow { cid, seq, n, fact: Bytes::from(vec![7; 5_000]), replaces: false };
+        let key = KeyRow { key: u128::from(n.0), day: 20_000, n, seq, request_hash: 1 };
+        let batch = HistoryBatch { slot: Slot(3), through: n, facts: vec![fact], keys: vec![key] };
+        history.flush(vec![batch], n.0).expect("it is folded");
+    }
+    drop(history);
+    let before = disk.operations();
+    drop(open());
+    // Two segments of each flush, each opened and measured; the manifest; a listing and a sync of the folder.
+    assert_eq!(disk.operations() - before, 2 * 2 * FLUSHES + 5);
 }

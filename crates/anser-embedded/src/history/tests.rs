@@ -313,6 +313,44 @@ fn a_damaged_segment_holds_up_no_merge_of_the_others() {
     assert!(files < 30, "{files} files");
 }
 
+/// What is read and written to erase is spread over time, whatever there is to do.
+#[test]
+fn erasing_keeps_its_pace() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = HistoryOptions { erase_gather_ms: 0, tier_segments: 99, ..HistoryOptions::usual() };
+    let store = super::store::Store::open(disk(folder.path()), options).unwrap();
+    let row = |seq: u64, n: u64, replaces: bool| {
+        let fact = match replaces {
+            true => Bytes::from_static(b"recalled"),
+            false => Bytes::from(vec![2; 2 * 1024 * 1024]),
+        };
+        FactRow { cid: cid(1), seq: Seq(seq), n: N(n), fact, replaces }
+    };
+    for seq in 1..=15 {
+        let batch = HistoryBatch {
+            slot: Slot(0),
+            through: N(seq),
+            facts: vec![row(seq, seq, false)],
+            keys: Vec::new(),
+        };
+        store.flush(vec![batch], 1).unwrap();
+    }
+    let facts = (1..=15).map(|seq| row(seq, 100 + seq, true)).collect();
+    store.flush(vec![HistoryBatch { slot: Slot(0), through: N(200), facts, keys: Vec::new() }], 1).unwrap();
+    let mut erasing = super::erase::Erasing::default();
+    let mut step = |at_ms: u64| erasing.step(&store, (1_000, at_ms), &|| Ok(())).unwrap();
+    // To find them takes 30 MiB, which is more than it may be ahead by.
+    assert!(step(0) && !step(0) && !step(1_000));
+    let mut at_ms = 1_000;
+    let mut pieces = 0;
+    while on_disk(folder.path()).len() > 1024 * 1024 {
+        pieces += u32::from(step(at_ms));
+        at_ms += 100;
+        assert!(at_ms < 60_000, "{pieces} pieces");
+    }
+    assert!(pieces >= 13 && at_ms > 5_000, "{pieces} pieces in {at_ms} ms");
+}
+
 #[test]
 fn threads_merge_and_erase_by_themselves() {
     let folder = tempfile::tempdir().unwrap();
