@@ -29,8 +29,10 @@ const READER_THREADS: usize = 2;
 const WRITES_WAITING: usize = 256;
 /// Calls that may wait for a reading thread.
 const READS_WAITING: usize = 1_024;
-/// How often the merging thread looks whether there is something to erase, or tries again what failed.
-const MERGE_IDLE: Duration = Duration::from_secs(5);
+/// How often the merging thread looks whether there is something to erase.
+const MERGE_IDLE_MS: u64 = 5_000;
+/// After how long it tries again what failed. It may be space that is missing, and others need what is left.
+const MERGE_AGAIN_MS: u64 = 60_000;
 /// How often a flush that waits for the merging looks whether it still must.
 const CROWDED_WAIT: Duration = Duration::from_millis(200);
 
@@ -230,17 +232,20 @@ fn merge(shared: &Shared) {
             Err(_) if state.closing => return,
             Err(error) => tracing::warn!(%error, "the history could not be merged"),
         }
-        // After an error only time helps; after the rest, a flush.
-        while !state.closing && (state.is_stuck || state.news == news) {
-            state = match shared.changed.wait_timeout(state, MERGE_IDLE) {
-                Ok((state, waited)) if waited.timed_out() => {
-                    drop(state);
-                    break;
-                }
-                Ok((state, _)) => state,
-                Err(_) => return,
-            };
+        rest(shared, state, news);
+    }
+}
+
+/// Waits until there may be something to merge or erase: after an error for some time, and else until the next flush.
+fn rest(shared: &Shared, mut state: MutexGuard<'_, State>, news: u64) {
+    let longest_ms = if state.is_stuck { MERGE_AGAIN_MS } else { MERGE_IDLE_MS };
+    let until_ms = shared.clock.monotonic_ms() + longest_ms;
+    while !state.closing && (state.is_stuck || state.news == news) {
+        let left_ms = until_ms.saturating_sub(shared.clock.monotonic_ms());
+        if left_ms == 0 {
+            return;
         }
+        state = shared.wait(state, Duration::from_millis(left_ms));
     }
 }
 

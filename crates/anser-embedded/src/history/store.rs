@@ -172,6 +172,7 @@ impl Store {
         let newest = inputs.iter().map(|input| input.entry.newest).max().unwrap_or(first.newest);
         let wanted = Wanted { kind: first.kind, level, newest: Some(newest), since_ms: since.unwrap_or(0) };
         let merged = self.written(wanted, prefixes as usize, &rewritten, |table| {
+            table.reserve(inputs.iter().map(|input| input.entry.bytes).sum())?;
             write_merged(inputs, gone, table, pause)
         })?;
         let bytes = inputs.iter().map(|input| input.entry.bytes).sum::<u64>()

@@ -25,6 +25,8 @@ pub(crate) struct TableWriter {
     buffer_at: u64,
     /// Up to where the file was synced.
     synced: u64,
+    /// Up to where room was reserved.
+    reserved: u64,
     buffer: Vec<u8>,
     block: Vec<u8>,
     first: Option<Address>,
@@ -68,6 +70,7 @@ impl TableWriter {
             sync_step_bytes: options.sync_step_bytes,
             buffer_at: 0,
             synced: 0,
+            reserved: 0,
             buffer,
             block: Vec::with_capacity(2 * options.block_bytes),
             first: None,
@@ -78,6 +81,14 @@ impl TableWriter {
             rows: 0,
             days: None,
         })
+    }
+
+    /// Reserves room for so many bytes, so that a long piece of work fails before it has filled the disk.
+    pub fn reserve(&mut self, bytes: u64) -> Result<(), HistoryError> {
+        let what = || format!("reserving {bytes} bytes for history/{}", self.name);
+        self.file.allocate(bytes).map_err(HistoryError::writing(what()))?;
+        self.reserved = bytes;
+        Ok(())
     }
 
     /// How many rows there are so far.
@@ -140,6 +151,10 @@ impl TableWriter {
         let footer_at = self.end();
         self.buffer.append(&mut footer.encode(self.number, footer_at));
         self.write()?;
+        if self.reserved > self.buffer_at {
+            let what = || format!("cutting history/{}", self.name);
+            self.file.set_len(self.buffer_at).map_err(HistoryError::writing(what()))?;
+        }
         self.sync()?;
         let held = Held { index: self.index, filter: self.filter, footer };
         let bytes = self.buffer_at;

@@ -28,7 +28,7 @@ use workload::live;
 /// What the test command runs.
 pub const QUICK_POINTS: u64 = 50_000;
 /// The same of the history, of which a point takes longer.
-pub const QUICK_HISTORY_POINTS: u64 = 20_000;
+pub const QUICK_HISTORY_POINTS: u64 = 40_000;
 /// Failures that a report keeps; the rest are counted.
 const FAILURES_KEPT: usize = 10;
 /// Torn survivals of each crash, beside "all", "nothing" and "the last writes".
