@@ -11,5 +11,4 @@ pub mod index;
 pub mod log;
 pub mod registry;
 mod sqlite;
-pub mod sqlite_history;
 pub mod system;

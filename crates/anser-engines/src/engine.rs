@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use anser_core::ports::history::History;
 use anser_embedded::history::{HISTORY_FOLDER, MANIFEST_FILE, SegmentHistory, files_of};
-use anser_embedded::sqlite_history::SqliteHistory;
 use anser_embedded::system::SystemClock;
 use anyhow::Context as _;
 
 use crate::fjall_history::FjallHistory;
+use crate::sqlite_history::{FILE, SqliteHistory};
 use crate::traffic::Filing;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
-    /// What was shipped before
+    /// What was shipped before, without its threads
     Sqlite,
     /// The same, given the second of a client id where it is given the day now
     SqliteBySecond,
@@ -50,7 +50,7 @@ impl Engine {
         Ok(match self {
             Engine::Sqlite | Engine::SqliteBySecond => Opened {
                 history: Arc::new(SqliteHistory::open(folder)?),
-                own: Own::Sqlite(folder.join("history.sqlite")),
+                own: Own::Sqlite(folder.join(FILE)),
             },
             Engine::Fjall => {
                 let history = Arc::new(FjallHistory::open(folder)?);
@@ -91,7 +91,7 @@ impl Opened {
     pub fn back_up(&self, target: &Path) -> anyhow::Result<()> {
         match &self.own {
             Own::Sqlite(file) => {
-                let copy = target.join("history.sqlite");
+                let copy = target.join(FILE);
                 let connection = rusqlite::Connection::open(file)?;
                 connection.execute("VACUUM INTO ?1", [copy.to_str().context("a path in UTF-8")?])?;
                 File::open(copy)?.sync_all()?;

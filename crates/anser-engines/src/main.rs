@@ -16,6 +16,7 @@ mod reading;
 mod recover;
 mod report;
 mod rows;
+mod sqlite_history;
 mod traffic;
 mod write;
 
