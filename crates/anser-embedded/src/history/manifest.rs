@@ -190,7 +190,10 @@ impl Manifest {
             return Err(damaged(MAGIC.len() as u64 + 12, format!("it has no room for {count} segments")));
         }
         let checkpoints = (0..Slot::COUNT).map(|_| N(rest.get_u64_le())).collect();
-        let entries = (0..count).map(|at| entry(&mut rest, at)).collect::<Result<_, _>>()?;
+        let entries = (0..count).map(|at| entry(&mut rest, at)).collect::<Result<Vec<Entry>, _>>()?;
+        if entries.iter().any(|entry| entry.number >= next_number) {
+            return Err(damaged(MAGIC.len() as u64 + 4, "a segment has a number that was not given yet"));
+        }
         Ok(Manifest { checkpoints, next_number, entries })
     }
 }

@@ -168,18 +168,26 @@ impl Table {
         Ok(found)
     }
 
-    /// The rows of one block, in order.
+    /// The rows of one block, in order: none below the one that the index names first, and all before the next block.
     pub fn block(&self, at: usize) -> Result<Vec<Row>, HistoryError> {
-        let place = self.held()?.index[at];
+        let index = &self.held()?.index;
+        let place = index[at];
         let mut bytes = self.read(place.offset, u64::from(place.bytes))?;
-        let body =
-            bytes.len().checked_sub(4).ok_or_else(|| self.damaged(place.offset, "a block is cut off"))?;
+        let damaged = |what| self.damaged(place.offset, what);
+        let body = bytes.len().checked_sub(4).ok_or_else(|| damaged("a block is cut off"))?;
         let crc = u32::from_le_bytes(bytes[body..].try_into().expect("four bytes"));
         if checksum(self.number, place.offset, &bytes[..body]) != crc {
-            return Err(self.damaged(place.offset, "a block's checksum is wrong"));
+            return Err(damaged("a block's checksum is wrong"));
         }
         bytes.truncate(body);
-        rows_of(Bytes::from(bytes), self.kind).map_err(|what| self.damaged(place.offset, what))
+        let rows = rows_of(Bytes::from(bytes), self.kind).map_err(damaged)?;
+        let begins = rows.first().is_some_and(|first| first.address == place.first);
+        let ends = |next: &BlockAt| rows.last().is_some_and(|last| last.address < next.first);
+        match begins && index.get(at + 1).is_none_or(ends) && rows.is_sorted_by(|a, b| a.address < b.address)
+        {
+            true => Ok(rows),
+            false => Err(damaged("a block's rows are out of order")),
+        }
     }
 
     /// Addresses of which older segments may hold other versions.
@@ -196,15 +204,9 @@ impl Table {
 
     /// Reads all of it. How many rows there are.
     pub fn check(&self) -> Result<u64, HistoryError> {
-        let (mut last, mut rows) = (None, 0);
+        let mut rows = 0;
         for at in 0..self.blocks()? {
-            for row in self.block(at)? {
-                if last.is_some_and(|last| last >= row.address) {
-                    return Err(self.damaged(self.held()?.index[at].offset, "its rows are out of order"));
-                }
-                last = Some(row.address);
-                rows += 1;
-            }
+            rows += self.block(at)?.len() as u64;
         }
         self.rewritten()?;
         Ok(rows)
@@ -302,4 +304,156 @@ fn rows_of(mut bytes: Bytes, kind: Kind) -> Result<Vec<Row>, &'static str> {
         rows.push(Row { address, n, value: bytes.split_to(length) });
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::history::rows::key_address;
+
+    /// A file in memory.
+    struct Bare(Mutex<Vec<u8>>);
+
+    impl DiskFile for Bare {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.lock().unwrap().len() as u64)
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = self.0.lock().unwrap();
+            let rest = &bytes[(offset as usize).min(bytes.len())..];
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn write_all_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn allocate(&self, _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The parts of a segment, put together with checksums that are right whatever is in them.
+    struct Parts {
+        blocks: Vec<Vec<u8>>,
+        index: Vec<(Address, u64, u32)>,
+        filter: Vec<u8>,
+        rewritten: Vec<u8>,
+        counts: Option<[u64; 5]>,
+    }
+
+    const NUMBER: u64 = 9;
+
+    fn row(number: u8, value: &[u8]) -> Vec<u8> {
+        let address = key_address(1, anser_model::Slot(0), u128::from(number));
+        [&address[..], &7_u64.to_le_bytes(), &(value.len() as u32).to_le_bytes(), value].concat()
+    }
+
+    fn parts() -> Parts {
+        let blocks = vec![[row(1, &[0; 16]), row(2, &[0; 16])].concat(), row(5, &[0; 16])];
+        let first = |number| key_address(1, anser_model::Slot(0), number);
+        let bytes: Vec<u32> = blocks.iter().map(|block| block.len() as u32 + 4).collect();
+        let index = vec![
+            (first(1), HEADER_BYTES, bytes[0]),
+            (first(5), HEADER_BYTES + u64::from(bytes[0]), bytes[1]),
+        ];
+        Parts { blocks, index, filter: vec![255; 64], rewritten: Vec::new(), counts: None }
+    }
+
+    impl Parts {
+        fn table(&self) -> Table {
+            let mut bytes = [&MAGIC[..], &NUMBER.to_le_bytes()].concat();
+            for block in &self.blocks {
+                let crc = checksum(NUMBER, bytes.len() as u64, block);
+                bytes.extend(block);
+                bytes.extend(crc.to_le_bytes());
+            }
+            let tail_at = bytes.len() as u64;
+            let mut tail = Vec::new();
+            for (first, offset, length) in &self.index {
+                tail.extend([&first[..], &offset.to_le_bytes(), &length.to_le_bytes()].concat());
+            }
+            let counts =
+                [tail_at, tail.len() as u64, self.filter.len() as u64, self.rewritten.len() as u64, 3];
+            tail.extend(&self.filter);
+            let [tail_at_said, index_bytes, filter_bytes, rewritten_bytes, prefixes] =
+                self.counts.unwrap_or(counts);
+            let footer = Footer {
+                tail_at: tail_at_said,
+                index_bytes,
+                filter_bytes,
+                rewritten_bytes,
+                prefixes,
+                tail_crc: checksum(NUMBER, tail_at, &tail),
+                rewritten_crc: checksum(NUMBER, tail_at + tail.len() as u64, &self.rewritten),
+            };
+            bytes.extend(tail);
+            bytes.extend(&self.rewritten);
+            let footer = footer.encode(NUMBER, bytes.len() as u64);
+            bytes.extend(footer);
+            let length = bytes.len() as u64;
+            let file = Box::new(Bare(Mutex::new(bytes)));
+            Table::new("it".into(), NUMBER, Kind::Keys, file, length)
+        }
+
+        fn refused(&self) -> String {
+            let table = self.table();
+            let error = table.check().expect_err("it does not add up").to_string();
+            assert!(table.is_damaged() && error.contains("history/it at byte"), "{error}");
+            error
+        }
+    }
+
+    /// What has right checksums and makes no sense is refused all the same, before anything is made room for.
+    #[test]
+    fn sizes_and_order_are_believed_of_no_file() {
+        assert_eq!(parts().table().check().unwrap(), 3);
+        let with = |change: &dyn Fn(&mut Parts)| {
+            let mut parts = parts();
+            change(&mut parts);
+            parts.refused()
+        };
+        let said = with(&|parts| parts.index[1].0 = parts.index[0].0);
+        assert!(said.contains("follow one another"), "{said}");
+        let said = with(&|parts| parts.index[0].2 = u32::MAX);
+        assert!(said.contains("follow one another"), "{said}");
+        let said = with(&|parts| parts.index[1].1 = u64::MAX);
+        assert!(said.contains("follow one another"), "{said}");
+        let said = with(&|parts| parts.index[1].2 += 1);
+        assert!(said.contains("do not end"), "{said}");
+        let said = with(&|parts| parts.filter.clear());
+        assert!(said.contains("filter"), "{said}");
+        let said = with(&|parts| parts.blocks[0] = [row(2, &[0; 16]), row(1, &[0; 16])].concat());
+        assert!(said.contains("out of order"), "{said}");
+        let said = with(&|parts| parts.blocks[0] = [row(1, &[0; 16]), row(5, &[0; 16])].concat());
+        assert!(said.contains("out of order"), "{said}");
+        let said = with(&|parts| parts.blocks[1][ADDRESS_BYTES + 8] = 200);
+        assert!(said.contains("cut off"), "{said}");
+        let said = with(&|parts| parts.blocks[1][ADDRESS_BYTES + 8] = 15);
+        assert!(said.contains("cut off") || said.contains("size"), "{said}");
+        for at in 0..4 {
+            for count in [0, 1, 63, u64::MAX / 2, u64::MAX - 8, u64::MAX] {
+                let said = with(&|parts| {
+                    let mut counts = [HEADER_BYTES, 74, 64, 0, 3];
+                    counts[at] = count;
+                    parts.counts = Some(counts);
+                });
+                assert!(said.contains("add up"), "{said}");
+            }
+        }
+    }
 }

@@ -173,7 +173,8 @@ impl TableWriter {
         assert!(offset >= HEADER_BYTES, "blocks lie behind the header");
         let crc = checksum(self.number, offset, &self.block);
         self.block.put_u32_le(crc);
-        self.index.push(BlockAt { first, offset, bytes: self.block.len() as u32 });
+        let bytes = u32::try_from(self.block.len()).expect("a block is far below 4 GiB");
+        self.index.push(BlockAt { first, offset, bytes });
         self.buffer.append(&mut self.block);
         if self.buffer.len() >= WRITE_BYTES {
             self.write()?;
