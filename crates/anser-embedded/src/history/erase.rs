@@ -2,7 +2,9 @@
 //!
 //! A flush says which of its rows replace those of an earlier one; its segment lists them, and the manifest
 //! says since when. Older versions are found by lookup, and the segments that hold them are written anew without
-//! them, one at a time: a version goes only while a newer one is in another segment that is durable.
+//! them, one at a time: a version goes only while a newer one is in another segment that is durable. Most
+//! of what is recalled or edited is young and lies in small segments. A large one is left alone for hours after it was
+//! written anew, and then rid at once of all that has gathered.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,7 @@ use anser_model::planted;
 
 use super::error::HistoryError;
 use super::merge::Pause;
-use super::options::ERASE_BYTES_PER_SECOND;
+use super::options::{ERASE_BYTES_PER_SECOND, ERASE_REST_MS};
 use super::rows::{Address, Kind};
 use super::store::Store;
 use super::version::{Segment, Version, superseded};
@@ -18,7 +20,7 @@ use super::version::{Segment, Version, superseded};
 /// A segment is written anew for its forgotten keys once the oldest were forgotten so many days ago.
 const FORGOTTEN_DAYS: u32 = 7;
 /// So far erasing may be ahead of its pace: what is small is done at once.
-const AHEAD_MS: u64 = 5_000;
+const AHEAD_MS: u64 = 2_500;
 
 /// What is being erased.
 #[derive(Default)]
@@ -26,15 +28,19 @@ pub(crate) struct Erasing {
     plan: Option<Plan>,
     /// By this instant of the monotonic clock, what was read and written is spread over time as it may be.
     paid_ms: u64,
+    /// Until when large segments are left alone, by the newest flush in them, which stays theirs.
+    resting: BTreeMap<u64, u64>,
 }
 
-/// What one segment's list comes to.
+/// What the lists of all segments come to.
 struct Plan {
-    /// The segment with the list.
-    of: u64,
+    /// The segments with lists.
+    of: Vec<u64>,
     /// What is still to be written anew, and without which rows.
     left: BTreeMap<u64, Vec<Address>>,
-    /// One of those was merged away meanwhile, so the list must be looked up again.
+    /// Something must be looked up again: it rests, or cannot be read.
+    is_partial: bool,
+    /// One of those that are left was merged away meanwhile.
     is_stale: bool,
 }
 
@@ -50,7 +56,7 @@ impl Erasing {
             return Ok(false);
         }
         let mut bytes = 0;
-        let done = self.piece(store, now_ms, &mut bytes, pause);
+        let done = self.piece(store, (now_ms, monotonic_ms), &mut bytes, pause);
         // Reading and writing for this may take but a part of what the disk can do.
         self.paid_ms = self.paid_ms.max(monotonic_ms) + bytes * 1_000 / ERASE_BYTES_PER_SECOND;
         done
@@ -60,65 +66,85 @@ impl Erasing {
     pub fn piece(
         &mut self,
         store: &Store,
-        now_ms: u64,
+        (now_ms, monotonic_ms): (u64, u64),
         bytes: &mut u64,
         pause: Pause<'_>,
     ) -> Result<bool, HistoryError> {
         let version = store.version();
-        self.plan.take_if(|plan| version.segment(plan.of).is_none());
         if self.plan.is_none() {
-            match due(&version, now_ms, store.options.erase_gather_ms) {
-                Some(segment) => self.plan = Some(Plan::of(&version, segment, bytes)?),
-                None => return forget_old(store, &version, bytes, pause),
+            if !is_due(&version, now_ms, store.options.erase_gather_ms) {
+                return forget_old(store, &version, bytes, pause);
             }
+            self.resting.retain(|_, until_ms| monotonic_ms < *until_ms);
+            self.plan = Some(Plan::of(&version, &self.resting, bytes)?);
         }
         let plan = self.plan.as_mut().expect("it was just made");
-        let Some((number, gone)) = plan.left.pop_first() else {
-            let (of, is_stale) = (plan.of, plan.is_stale);
-            self.plan = None;
-            if is_stale {
-                return Ok(true);
+        if let Some((number, gone)) = plan.left.pop_first() {
+            match version.segment(number) {
+                Some(segment) if segment.table.is_damaged() => plan.is_partial = true,
+                Some(segment) => {
+                    *bytes += rewrite_without(store, segment, &gone, pause)?;
+                    if segment.entry.bytes > store.options.erase_large_bytes {
+                        self.resting.insert(segment.entry.newest, monotonic_ms.saturating_add(ERASE_REST_MS));
+                    }
+                }
+                None => plan.is_stale = true,
             }
-            // While there is a segment that cannot be read, nobody knows whether all is erased: it waits anew.
-            let is_damaged = version.of(Kind::Facts).any(|segment| segment.table.is_damaged());
-            return settle(store, of, if is_damaged { now_ms.max(1) } else { 0 });
-        };
-        match version.segment(number) {
-            Some(segment) if !segment.table.is_damaged() => {
-                *bytes += rewrite_without(store, segment, &gone, pause)?;
-            }
-            Some(_) => {}
-            None => plan.is_stale = true,
+            return Ok(true);
         }
+        let Plan { of, is_partial, is_stale, .. } = self.plan.take().expect("it is there");
+        if is_stale {
+            return Ok(true);
+        }
+        // While there is a segment that cannot be read, nobody knows whether all is erased: it is looked at again.
+        let is_damaged = version.of(Kind::Facts).any(|segment| segment.table.is_damaged());
+        settle(store, &of, if is_partial || is_damaged { now_ms.max(1) } else { 0 })?;
         Ok(true)
     }
 }
 
 impl Plan {
-    fn of(version: &Version, segment: &Segment, bytes: &mut u64) -> Result<Plan, HistoryError> {
-        let addresses = segment.table.rewritten()?;
-        let left = superseded(version.holdings(&addresses, bytes)?);
-        Ok(Plan { of: segment.entry.number, left, is_stale: false })
+    fn of(version: &Version, resting: &BTreeMap<u64, u64>, bytes: &mut u64) -> Result<Plan, HistoryError> {
+        let (mut of, mut addresses) = (Vec::new(), Vec::new());
+        for segment in version.of(Kind::Facts).filter(|segment| waits(segment)) {
+            of.push(segment.entry.number);
+            addresses.append(&mut segment.table.rewritten()?);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        let mut left = superseded(version.holdings(&addresses, bytes)?);
+        let found = left.len();
+        let rests = |segment: &Segment| resting.contains_key(&segment.entry.newest);
+        left.retain(|number, _| !version.segment(*number).is_some_and(rests));
+        let is_partial = left.len() < found;
+        Ok(Plan { of, left, is_partial, is_stale: false })
     }
 }
 
-/// The segment whose list has waited longest, if that was long enough.
-fn due(version: &Version, now_ms: u64, gather_ms: u64) -> Option<&Segment> {
-    let waiting = |segment: &&Segment| segment.entry.rewritten_since_ms > 0 && !segment.table.is_damaged();
-    let longest = version.of(Kind::Facts).filter(waiting).min_by_key(|it| it.entry.rewritten_since_ms)?;
-    let since_ms = longest.entry.rewritten_since_ms;
-    // A clock that was set back makes nobody wait.
-    (since_ms.saturating_add(gather_ms) <= now_ms || now_ms < since_ms).then_some(longest)
+/// Whether there are rows of which an older segment may hold another version.
+fn waits(segment: &Segment) -> bool {
+    segment.entry.rewritten_since_ms > 0 && !segment.table.is_damaged()
 }
 
-/// Notes that no older version is left of what a segment lists, or that this must be looked at again.
-fn settle(store: &Store, number: u64, since_ms: u64) -> Result<bool, HistoryError> {
+/// Whether the list that has waited longest has waited long enough.
+fn is_due(version: &Version, now_ms: u64, gather_ms: u64) -> bool {
+    let waiting = version.of(Kind::Facts).filter(|segment| waits(segment));
+    let longest = waiting.map(|segment| segment.entry.rewritten_since_ms).min();
+    // A clock that was set back makes nobody wait.
+    longest.is_some_and(|since_ms| since_ms.saturating_add(gather_ms) <= now_ms || now_ms < since_ms)
+}
+
+/// Notes that no older version is left of what some segments list, or that they must be looked at again.
+fn settle(store: &Store, numbers: &[u64], since_ms: u64) -> Result<(), HistoryError> {
     let settled = store.replace(|version| {
-        let segment = version.segments.iter_mut().find(|segment| segment.entry.number == number)?;
-        segment.entry.rewritten_since_ms = since_ms;
-        Some(())
-    })?;
-    Ok(settled.is_some())
+        let mut is_any = false;
+        for segment in version.segments.iter_mut().filter(|it| numbers.contains(&it.entry.number)) {
+            segment.entry.rewritten_since_ms = since_ms;
+            is_any = true;
+        }
+        is_any.then_some(())
+    });
+    settled.map(drop)
 }
 
 fn rewrite_without(

@@ -26,6 +26,6 @@ mod tests;
 
 pub use error::HistoryError;
 pub use manifest::{HISTORY_FORMAT, MANIFEST_FILE, files_of};
-pub use options::{ERASE_BYTES_PER_SECOND, HistoryOptions};
+pub use options::{ERASE_BYTES_PER_SECOND, ERASE_REST_MS, HistoryOptions};
 pub use shell::{HISTORY_FOLDER, SegmentHistory};
 pub use stepped::{Checked, SteppedHistory};

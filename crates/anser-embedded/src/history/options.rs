@@ -15,10 +15,14 @@ pub struct HistoryOptions {
     pub sync_step_bytes: u64,
     /// For so long rows that were written again are gathered before their older versions are erased.
     pub erase_gather_ms: u64,
+    /// A segment of more bytes is large: it is written anew to erase at most once in [`ERASE_REST_MS`].
+    pub erase_large_bytes: u64,
 }
 
 /// Bytes a second that erasing may read and write, over time.
-pub const ERASE_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
+pub const ERASE_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
+/// For so long a large segment is left alone after it was written anew.
+pub const ERASE_REST_MS: u64 = 6 * 3_600 * 1_000;
 
 impl HistoryOptions {
     /// The usual.
@@ -29,6 +33,7 @@ impl HistoryOptions {
             tier_segments_max: 48,
             sync_step_bytes: 16 * 1024 * 1024,
             erase_gather_ms: 5 * 60 * 1_000,
+            erase_large_bytes: 64 * 1024 * 1024,
         }
     }
 }

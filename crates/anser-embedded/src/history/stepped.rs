@@ -92,7 +92,7 @@ impl SteppedHistory {
     /// # Errors
     /// As [`SteppedHistory::merge`].
     pub fn erase(&mut self, now_ms: u64) -> Result<bool, HistoryError> {
-        self.erasing.piece(&self.store, now_ms, &mut 0, &|| Ok(()))
+        self.erasing.piece(&self.store, (now_ms, 0), &mut 0, &|| Ok(()))
     }
 
     /// Whether the medium has failed, so that nothing is acknowledged any more.

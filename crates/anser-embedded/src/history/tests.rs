@@ -24,6 +24,7 @@ fn small() -> HistoryOptions {
         tier_segments_max: 9,
         sync_step_bytes: 1_000,
         erase_gather_ms: 50,
+        erase_large_bytes: u64::MAX,
     }
 }
 
@@ -348,7 +349,40 @@ fn erasing_keeps_its_pace() {
         at_ms += 100;
         assert!(at_ms < 60_000, "{pieces} pieces");
     }
-    assert!(pieces >= 13 && at_ms > 5_000, "{pieces} pieces in {at_ms} ms");
+    assert!(pieces >= 13 && at_ms > 4_000, "{pieces} pieces in {at_ms} ms");
+}
+
+/// A large segment is written anew at once the first time, and then only after its rest, with all that gathered.
+#[test]
+fn a_large_segment_rests_after_it_was_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = HistoryOptions { erase_gather_ms: 0, erase_large_bytes: 2_000, ..HistoryOptions::usual() };
+    let store = super::store::Store::open(disk(folder.path()), options).unwrap();
+    let row = |seq: u64, n: u64| {
+        let fact = Bytes::from(format!("body {seq} at {n} "));
+        FactRow { cid: cid(1), seq: Seq(seq), n: N(n), fact, replaces: n > 100 }
+    };
+    let flush = |through: u64, facts| {
+        store
+            .flush(vec![HistoryBatch { slot: Slot(0), through: N(through), facts, keys: Vec::new() }], 1)
+            .unwrap();
+    };
+    flush(100, (1..=100).map(|seq| row(seq, seq)).collect());
+    let mut erasing = super::erase::Erasing::default();
+    let mut erase = |at_ms: u64| {
+        for _ in 0..20 {
+            erasing.step(&store, (at_ms + 10, at_ms), &|| Ok(())).unwrap();
+        }
+        on_disk(folder.path())
+    };
+    flush(101, vec![row(5, 101)]);
+    assert!(!holds(&erase(0), b"body 5 at 5 "), "at once");
+    flush(102, vec![row(6, 102)]);
+    flush(103, vec![row(7, 103)]);
+    assert!(holds(&erase(60_000), b"body 6 at 6 "), "it rests");
+    let bytes = erase(ERASE_REST_MS + 1);
+    assert!(!holds(&bytes, b"body 6 at 6 ") && !holds(&bytes, b"body 7 at 7 "), "both at once");
+    assert!(holds(&bytes, b"body 6 at 102 ") && holds(&bytes, b"body 8 at 8 "));
 }
 
 #[test]
