@@ -26,7 +26,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   test              install what the tests need, and run every test
   tidy              check the habits that a compiler does not
   prove NAME [ARGUMENTS]
-                    run a harness: model, fuzz, sim, crashes, ledger, upgrade, kills,
+                    run a harness: model, fuzz, sim, crashes, history, ledger, upgrade, kills,
                     planted; --quick for the size of the tests
   instructions [--write]
                     count the instructions of each piece of the message path (with

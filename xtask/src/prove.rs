@@ -24,6 +24,12 @@ const HARNESSES: &[Harness] = &[
     Harness { name: "sim", packages: &["anser-sim"], program: "anser-sim", arguments: &["sim"] },
     Harness { name: "crashes", packages: &["anser-sim"], program: "anser-sim", arguments: &["crashes"] },
     Harness {
+        name: "history",
+        packages: &["anser-sim"],
+        program: "anser-sim",
+        arguments: &["crashes", "--history"],
+    },
+    Harness {
         name: "ledger",
         packages: &["anser", "anser-bench"],
         program: "anser-bench",

@@ -25,7 +25,7 @@ pub enum Moment {
     Roll,
     /// Writing the index: `index.sqlite-wal` is written to.
     Flush,
-    /// Writing the history with its checkpoint: `history.sqlite-wal` is written to.
+    /// Writing the history with its checkpoint: a file appears in its folder, or is renamed there.
     Checkpoint,
 }
 
@@ -39,7 +39,7 @@ impl Moment {
             Moment::Random => false,
             Moment::Roll => appeared && (name.ends_with(".segment") || name == "spare.tmp"),
             Moment::Flush => what.contains(ReadFlags::MODIFY) && name == "index.sqlite-wal",
-            Moment::Checkpoint => what.contains(ReadFlags::MODIFY) && name == "history.sqlite-wal",
+            Moment::Checkpoint => appeared,
         }
     }
 }
@@ -77,8 +77,11 @@ pub fn kill_at(
         Moment::Roll => {
             inotify::add_watch(&watch, data.join("log"), WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
         }
-        Moment::Flush | Moment::Checkpoint => {
+        Moment::Flush => {
             inotify::add_watch(&watch, data, wanted)?;
+        }
+        Moment::Checkpoint => {
+            inotify::add_watch(&watch, data.join("history"), WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
         }
     }
     let mut buffer = [MaybeUninit::uninit(); NOTICES_BYTES];

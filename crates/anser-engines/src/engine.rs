@@ -6,23 +6,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anser_core::ports::history::History;
-use anser_embedded::history::SqliteHistory;
+use anser_embedded::history::{HISTORY_FOLDER, MANIFEST_FILE, SegmentHistory, files_of};
+use anser_embedded::system::SystemClock;
 use anyhow::Context as _;
 
 use crate::fjall_history::FjallHistory;
-use crate::segments::SegmentHistory;
+use crate::sqlite_history::{FILE, SqliteHistory};
 use crate::traffic::Filing;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
-    /// The shipped adapter as it is
+    /// What was shipped before, without its threads
     Sqlite,
-    /// The shipped adapter, given the second of a client id where it is given the day now
+    /// The same, given the second of a client id where it is given the day now
     SqliteBySecond,
     /// An LSM tree
     Fjall,
-    /// Sorted segments of our own
+    /// The shipped adapter: sorted segments of our own
     Segments,
 }
 
@@ -36,7 +37,7 @@ pub struct Opened {
 enum Own {
     Sqlite(PathBuf),
     Fjall(Arc<FjallHistory>),
-    Segments(Arc<SegmentHistory>, PathBuf),
+    Segments(PathBuf),
 }
 
 impl Engine {
@@ -49,15 +50,15 @@ impl Engine {
         Ok(match self {
             Engine::Sqlite | Engine::SqliteBySecond => Opened {
                 history: Arc::new(SqliteHistory::open(folder)?),
-                own: Own::Sqlite(folder.join("history.sqlite")),
+                own: Own::Sqlite(folder.join(FILE)),
             },
             Engine::Fjall => {
                 let history = Arc::new(FjallHistory::open(folder)?);
                 Opened { history: history.clone(), own: Own::Fjall(history) }
             }
             Engine::Segments => {
-                let history = Arc::new(SegmentHistory::open(folder)?);
-                Opened { history: history.clone(), own: Own::Segments(history, folder.to_owned()) }
+                let history = Arc::new(SegmentHistory::in_folder(folder, Arc::new(SystemClock))?);
+                Opened { history, own: Own::Segments(folder.join(HISTORY_FOLDER)) }
             }
         })
     }
@@ -79,7 +80,7 @@ impl Opened {
         match &self.own {
             Own::Sqlite(_) => "VACUUM INTO",
             Own::Fjall(_) => "rows of a snapshot into one file",
-            Own::Segments(..) => "links under the manifest's lock, then a plain copy of them",
+            Own::Segments(_) => "links of what a manifest names, then a plain copy of them",
         }
     }
 
@@ -90,7 +91,7 @@ impl Opened {
     pub fn back_up(&self, target: &Path) -> anyhow::Result<()> {
         match &self.own {
             Own::Sqlite(file) => {
-                let copy = target.join("history.sqlite");
+                let copy = target.join(FILE);
                 let connection = rusqlite::Connection::open(file)?;
                 connection.execute("VACUUM INTO ?1", [copy.to_str().context("a path in UTF-8")?])?;
                 File::open(copy)?.sync_all()?;
@@ -106,9 +107,10 @@ impl Opened {
                 })?;
                 dump.into_inner().map_err(|error| error.into_error())?.sync_all()?;
             }
-            Own::Segments(history, folder) => {
-                let linked = tempfile::tempdir_in(folder.parent().context("a folder has a parent")?)?;
-                history.link_into(linked.path())?;
+            Own::Segments(folder) => {
+                let linked = link(folder)?;
+                let target = target.join(HISTORY_FOLDER);
+                std::fs::create_dir(&target)?;
                 for entry in std::fs::read_dir(linked.path())? {
                     let entry = entry?;
                     let copy = target.join(entry.file_name());
@@ -123,5 +125,23 @@ impl Opened {
     /// Whether a copy can be opened as it is; else it must be loaded row by row.
     pub fn copy_opens(&self) -> bool {
         !matches!(self.own, Own::Fjall(_))
+    }
+}
+
+/// Links the files of one manifest into a folder beside them. A merge may remove one before it is linked: then there is a
+/// newer manifest to begin with.
+fn link(folder: &Path) -> anyhow::Result<tempfile::TempDir> {
+    loop {
+        let linked = tempfile::tempdir_in(folder.parent().context("a folder has a parent")?)?;
+        let manifest = std::fs::read(folder.join(MANIFEST_FILE))?;
+        let link = |name: String| std::fs::hard_link(folder.join(&name), linked.path().join(&name));
+        match files_of(&manifest)?.into_iter().try_for_each(link) {
+            Ok(()) => {
+                std::fs::write(linked.path().join(MANIFEST_FILE), manifest)?;
+                return Ok(linked);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }

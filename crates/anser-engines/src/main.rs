@@ -16,7 +16,7 @@ mod reading;
 mod recover;
 mod report;
 mod rows;
-mod segments;
+mod sqlite_history;
 mod traffic;
 mod write;
 

@@ -55,7 +55,7 @@ impl Row {
     pub fn into_fact(self) -> FactRow {
         let cid = ConversationId(self.address[1..PREFIX_BYTES].try_into().expect("sixteen bytes"));
         let seq = Seq(u64::from_be_bytes(self.address[PREFIX_BYTES..].try_into().expect("eight bytes")));
-        FactRow { cid, seq, n: self.n, fact: self.value }
+        FactRow { cid, seq, n: self.n, fact: self.value, replaces: false }
     }
 
     /// What is remembered, filed under `day`.

@@ -196,9 +196,21 @@ impl Tails {
         let seq = &mut self.seqs[rank as usize];
         *seq += 1;
         let (n, seq) = (N(tail.n), u64::from(*seq));
-        tail.facts.push(FactRow { cid, seq: Seq(seq), n, fact: traffic.fact(g, cid, false) });
+        tail.facts.push(FactRow {
+            cid,
+            seq: Seq(seq),
+            n,
+            fact: traffic.fact(g, cid, false),
+            replaces: false,
+        });
         if let Some(target) = edited(g, seq) {
-            tail.facts.push(FactRow { cid, seq: Seq(target), n, fact: traffic.fact(g, cid, true) });
+            tail.facts.push(FactRow {
+                cid,
+                seq: Seq(target),
+                n,
+                fact: traffic.fact(g, cid, true),
+                replaces: true,
+            });
         }
         let (day, key) = traffic.key(g);
         tail.keys.push(KeyRow { key, day, n, seq: Seq(seq), request_hash: draw(g, 8) });

@@ -91,6 +91,12 @@ mod switch {
         CursorMovesOnError = "cursor-moves-on-error",
         /// A record counts wherever its reign rules, although its n does not follow.
         ReuseN = "reuse-n",
+        /// A manifest names segments whose names are not durable yet.
+        ManifestBeforeSegments = "manifest-before-segments",
+        /// Erasing takes the newest version of a row, and leaves the one that was recalled.
+        EraseTheNewest = "erase-the-newest",
+        /// Segments that hold what was recalled are taken for ones that do not.
+        SkipErasure = "skip-erasure",
         /// An older flush overwrites the row of a message that was recalled meanwhile.
         LateFlushUndoesRecall = "late-flush-undoes-recall",
         /// The history and its checkpoint are written before the index.

@@ -1,4 +1,4 @@
-//! Runs the harnesses: `anser-sim crashes [--points N] [--seed S] [--point P] [--quick] [--json]`,
+//! Runs the harnesses: `anser-sim crashes [--history] [--points N] [--seed S] [--point P] [--quick] [--json]`,
 //! `anser-sim model [--cases N] [--seed S] [--case C] [--quick] [--json]`,
 //! `anser-sim sim [--seeds N] [--first N] [--seed N [--story]] [--quick] [--json]`,
 //! `anser-sim fuzz [--executions N] [--seed S] [--target NAME] [--input HEX] [--quick] [--json]`,
@@ -8,7 +8,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use anser_sim::crashes::{Breach, CrashConfig, CrashReport, Point, enumerate, show};
+use anser_sim::crashes::{Breach, CrashConfig, CrashReport, Of, Point, enumerate, show};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -20,7 +20,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Harness {
-    /// After every I/O operation of the log: crash, kill, tear, I/O error, full disk, rot; then recover.
+    /// After every I/O operation of the log, or of the history: crash, kill, tear, I/O error, full disk, rot; then recover.
     Crashes(Crashes),
     /// Every decoder, fed what was well formed once.
     Fuzz(commands::fuzz::Fuzz),
@@ -34,9 +34,12 @@ enum Harness {
 
 #[derive(clap::Args)]
 struct Crashes {
-    /// Points to go through at least.
-    #[arg(long, default_value_t = anser_sim::crashes::QUICK_POINTS)]
-    points: u64,
+    /// Of the history; without it, of the log.
+    #[arg(long)]
+    history: bool,
+    /// Points to go through at least, instead of what the test command runs.
+    #[arg(long)]
+    points: Option<u64>,
     /// The first life's seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -69,11 +72,11 @@ fn main() -> ExitCode {
 }
 
 fn crashes(arguments: Crashes) -> ExitCode {
-    let mut config = CrashConfig::quick();
+    let mut config = if arguments.history { CrashConfig::quick_history() } else { CrashConfig::quick() };
     config.seed = arguments.seed;
     config.threads = arguments.threads.unwrap_or(config.threads);
     if !arguments.quick {
-        config.points = arguments.points;
+        config.points = arguments.points.unwrap_or(config.points);
     }
     #[cfg(feature = "planted")]
     {
@@ -84,7 +87,7 @@ fn crashes(arguments: Crashes) -> ExitCode {
     }
     let report = enumerate(&config);
     if arguments.json {
-        println!("{}", json(&report));
+        println!("{}", json(&report, config.of));
     } else {
         println!("{}", line(&report));
     }
@@ -107,12 +110,13 @@ fn show_point(config: &CrashConfig, point: Option<Point>) -> ExitCode {
     }
 }
 
-const BREACHES: [(Breach, &str); 7] = [
+const BREACHES: [(Breach, &str); 8] = [
     (Breach::Lost, "lost"),
     (Breach::Duplicated, "duplicated"),
     (Breach::Invented, "invented"),
     (Breach::Altered, "altered"),
     (Breach::Undetected, "undetected"),
+    (Breach::Unerased, "unerased"),
     (Breach::Refused, "refused"),
     (Breach::Misjudged, "misjudged"),
 ];
@@ -132,9 +136,10 @@ fn line(report: &CrashReport) -> String {
     )
 }
 
-fn json(report: &CrashReport) -> serde_json::Value {
+fn json(report: &CrashReport, of: Of) -> serde_json::Value {
     let mut figures = serde_json::json!({
         "harness": "crashes",
+        "of": format!("{of:?}").to_lowercase(),
         "ok": report.is_well(),
         "points": report.points,
         "lives": report.lives,

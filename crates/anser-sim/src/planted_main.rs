@@ -99,18 +99,24 @@ fn line(bug: Bug, found: Option<&Catch>) -> String {
 fn is_green() -> bool {
     plant(None);
     let seeds_are = (1..=GREEN_SEEDS).all(|seed| run(&Plan::draw(seed), false).breach.is_none());
-    seeds_are && enumerate(&CrashConfig { points: POINTS, ..CrashConfig::quick() }).is_well()
+    let is_well = |config| enumerate(&CrashConfig { points: POINTS, ..config }).is_well();
+    seeds_are && is_well(CrashConfig::quick()) && is_well(CrashConfig::quick_history())
 }
 
 fn catch(bug: Bug) -> Option<Catch> {
     match bug {
-        Bug::SkipFsync | Bug::TrustBytes | Bug::CutDamage | Bug::RetryFailedSync => catch_by_crashes(bug),
+        Bug::SkipFsync | Bug::TrustBytes | Bug::CutDamage | Bug::RetryFailedSync => {
+            catch_by_crashes(bug, CrashConfig::quick())
+        }
+        Bug::ManifestBeforeSegments | Bug::EraseTheNewest | Bug::SkipErasure => {
+            catch_by_crashes(bug, CrashConfig::quick_history())
+        }
         _ => catch_by_sim(bug),
     }
 }
 
-fn catch_by_crashes(bug: Bug) -> Option<Catch> {
-    let config = CrashConfig { points: POINTS, ..CrashConfig::quick() };
+fn catch_by_crashes(bug: Bug, config: CrashConfig) -> Option<Catch> {
+    let config = CrashConfig { points: POINTS, ..config };
     plant(Some(bug));
     let report = enumerate(&config);
     plant(None);

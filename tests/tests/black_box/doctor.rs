@@ -120,6 +120,21 @@ async fn what_is_wrong_is_named_with_its_remedy() {
     fs::write(server.first_segment(), &segment).expect("it is ours");
     assert_eq!(doctor(data, &free).await.code, 0);
 
+    let mut segments =
+        fs::read_dir(data.join("history")).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let is_facts = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "facts");
+    if let Some(facts) = segments.find(is_facts) {
+        let whole = fs::read(&facts).expect("a segment");
+        let mut damaged = whole.clone();
+        damaged[100] ^= 1;
+        fs::write(&facts, &damaged).expect("it is ours");
+        let seen = doctor(data, &free).await;
+        let (level, said) = seen.of("history");
+        assert!(level == "fail" && said.contains(".facts at byte 16"), "{said}");
+        fs::write(&facts, &whole).expect("it is ours");
+        assert_eq!(doctor(data, &free).await.code, 0);
+    }
+
     let people =
         cli::run(Path::new("."), &["doctor", "--data", &data.to_string_lossy(), "--listen", &taken], "")
             .await;

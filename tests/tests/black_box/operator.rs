@@ -58,7 +58,7 @@ async fn a_port_in_use_is_said_to_be() {
 async fn a_folder_of_a_newer_version_is_left_alone() {
     let (mut server, ann, cid) = with_messages(3).await;
     server.stop().await;
-    for store in ["index.sqlite", "history.sqlite", "accounts.sqlite"] {
+    for store in ["index.sqlite", "accounts.sqlite"] {
         let file =
             fs::File::options().read(true).write(true).open(server.data().join(store)).expect("a store");
         // Where SQLite's file format has `PRAGMA user_version`.
@@ -68,6 +68,12 @@ async fn a_folder_of_a_newer_version_is_left_alone() {
         refused(&server, &[store, "99", "newer"]).await;
         file.write_all_at(&found, 60).expect("a header");
     }
+    let manifest = fs::File::options().write(true).open(server.data().join("history/manifest"));
+    let manifest = manifest.expect("a manifest");
+    manifest.write_all_at(&99_u32.to_le_bytes(), 8).expect("a header");
+    refused(&server, &["history/manifest", "format 99", "newer"]).await;
+    manifest.write_all_at(&1_u32.to_le_bytes(), 8).expect("a header");
+
     let segment = fs::File::options().write(true).open(server.first_segment()).expect("a segment");
     segment.write_all_at(&2_u16.to_le_bytes(), 8).expect("a header");
     refused(&server, &["00000000000000000001.segment", "format 2", "run the version that wrote it"]).await;

@@ -314,7 +314,7 @@ impl Run {
         report.add("at_checkpoint", of(Moment::Checkpoint));
         report.add(
             "told_by",
-            "a name appearing in the log's folder; writes to index.sqlite-wal; to history.sqlite-wal",
+            "a name appearing in the log's folder; writes to index.sqlite-wal; a name in the history's folder",
         );
         report.add("devices", ACCOUNTS * DEVICES);
         report.add("in_flight_min", in_flight.first().copied().unwrap_or_default());

@@ -113,10 +113,18 @@ impl SlotEngine {
         for stored in &self.tail {
             let Some(seq) = stored.fact.seq else { continue };
             let cid = stored.fact.cid;
-            facts.push(FactRow { cid, seq, n: stored.n, fact: stored.kept().encoded.clone() });
+            facts.push(FactRow {
+                cid,
+                seq,
+                n: stored.n,
+                fact: stored.kept().encoded.clone(),
+                replaces: false,
+            });
             if let Some(stands) = stored.rewritten() {
                 let seq = stands.fact.seq.expect("what is rewritten is sequenced");
-                facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone() });
+                // Where the original is of the same flush nothing is replaced; but a flush of unknown fate may have
+                // written it, and to look for what is not there costs little.
+                facts.push(FactRow { cid, seq, n: stands.n, fact: stands.encoded.clone(), replaces: true });
             }
             if let Some(command) = &stored.fact.command {
                 keys.push(KeyRow {

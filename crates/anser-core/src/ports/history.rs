@@ -16,6 +16,9 @@ pub struct FactRow {
     pub n: N,
     /// The fact, encoded by the core. Its unknown fields survive.
     pub fact: Bytes,
+    /// Whether it replaces a row that an earlier flush may have written: what was recalled or edited must leave
+    /// the medium within the time that the adapter promises. False in what is read.
+    pub replaces: bool,
 }
 
 /// What is remembered of one command.

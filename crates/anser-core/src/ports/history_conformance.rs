@@ -44,7 +44,7 @@ fn cid(number: u8) -> ConversationId {
 
 fn fact(number: u8, seq: u64, n: u64) -> FactRow {
     let text = format!("fact {seq} of {number} at {n}");
-    FactRow { cid: cid(number), seq: Seq(seq), n: N(n), fact: Bytes::from(text) }
+    FactRow { cid: cid(number), seq: Seq(seq), n: N(n), fact: Bytes::from(text), replaces: false }
 }
 
 fn key(key: u128, day: u32, n: u64) -> KeyRow {
@@ -125,7 +125,8 @@ fn an_older_row_never_overwrites(factory: &dyn HistoryFactory) {
     flush(&*history, vec![batch(A, 30, vec![fact(1, 5, 8), fact(1, 6, 9)], vec![key(9, 7, 8)])]);
     assert_eq!(everything(&*history, A, 1), [recalled, fact(1, 6, 9)], "each row counts for itself");
     assert_eq!(keys(&*history, A, &[(7, 9)]), [Some(key(9, 7, 30))]);
-    flush(&*history, vec![batch(A, 31, vec![fact(1, 5, 31)], vec![])]);
+    let newer = FactRow { replaces: true, ..fact(1, 5, 31) };
+    flush(&*history, vec![batch(A, 31, vec![newer], vec![])]);
     assert_eq!(everything(&*history, A, 1), [fact(1, 5, 31), fact(1, 6, 9)]);
     // Also within one flush.
     let twice = batch(A, 33, vec![fact(1, 7, 33), fact(1, 7, 32)], vec![]);
@@ -139,7 +140,8 @@ fn a_late_flush_undoes_no_recall(factory: &dyn HistoryFactory) {
     flush(&*history, vec![batch(A, 10, vec![sent.clone()], vec![key(9, 7, 8)])]);
     // The recall stands under its own seq, and writes the row of its message again, without the body.
     let (gone, recall) = (fact(1, 5, 30), fact(1, 6, 30));
-    flush(&*history, vec![batch(A, 30, vec![gone.clone(), recall.clone()], vec![])]);
+    let replacing = FactRow { replaces: true, ..gone.clone() };
+    flush(&*history, vec![batch(A, 30, vec![replacing, recall.clone()], vec![])]);
     for through in [10, 30, 31] {
         flush(&*history, vec![batch(A, through, vec![sent.clone()], vec![])]);
         assert_eq!(everything(&*history, A, 1), [gone.clone(), recall.clone()], "a flush through {through}");
@@ -223,7 +225,7 @@ fn facts_of_every_size_come_back(factory: &dyn HistoryFactory) {
         .zip(1u64..)
         .map(|(&bytes, seq)| {
             let bytes: Bytes = (0..bytes).map(|at: u64| (at.wrapping_mul(seq) >> 3) as u8).collect();
-            FactRow { cid: cid(1), seq: Seq(seq), n: N(seq), fact: bytes }
+            FactRow { cid: cid(1), seq: Seq(seq), n: N(seq), fact: bytes, replaces: false }
         })
         .collect();
     flush(&*history, vec![batch(A, 9, facts.clone(), vec![])]);

@@ -8,7 +8,7 @@ use anser_core::ports::PortFuture;
 use anser_core::ports::log::{AppendError, Log, LogError, SlotHead};
 use anser_core::record::Record;
 use anser_embedded::disk::FolderDisk;
-use anser_embedded::history::SqliteHistory;
+use anser_embedded::history::SegmentHistory;
 use anser_embedded::index::SqliteIndex;
 use anser_embedded::log::{LocalLog, LogOptions};
 use anser_embedded::system::{SystemClock, SystemRandom};
@@ -65,7 +65,7 @@ async fn start(folder: &std::path::Path) -> Installation {
     let ports = NodePorts {
         log: Arc::new(FailingLog { log, fails: fails.clone() }),
         index: Arc::new(SqliteIndex::open(folder).expect("an index")),
-        history: Arc::new(SqliteHistory::open(folder).expect("a history")),
+        history: Arc::new(SegmentHistory::in_folder(folder, Arc::new(SystemClock)).expect("a history")),
         clock: Arc::new(SystemClock),
         metrics: Arc::default(),
         random: Arc::new(SystemRandom),

@@ -22,7 +22,7 @@ use anser_core::ports::history::History;
 use anser_core::ports::random::Random;
 use anser_embedded::accounts::SqliteAccounts;
 use anser_embedded::disk::{FolderDisk, SlowDisk};
-use anser_embedded::history::SqliteHistory;
+use anser_embedded::history::SegmentHistory;
 use anser_embedded::index::SqliteIndex;
 use anser_embedded::log::{LocalLog, LogOptions};
 use anser_embedded::system::{SystemClock, SystemRandom};
@@ -310,7 +310,7 @@ impl Server {
 struct Stores {
     log: Arc<LocalLog>,
     index: Arc<SqliteIndex>,
-    history: Arc<SqliteHistory>,
+    history: Arc<SegmentHistory>,
     accounts: Arc<SqliteAccounts>,
 }
 
@@ -333,10 +333,12 @@ fn open_stores(
         0 => Arc::new(disk),
         ms => Arc::new(SlowDisk::new(disk, Duration::from_millis(ms))),
     };
+    let shared_clock = &clock;
     let clock = &*clock;
     std::thread::scope(|scope| {
         let index = scope.spawn(|| timed("index", clock, || SqliteIndex::open(&config.data)));
-        let history = scope.spawn(|| timed("history", clock, || SqliteHistory::open(&config.data)));
+        let open_history = || SegmentHistory::in_folder(&config.data, Arc::clone(shared_clock));
+        let history = scope.spawn(move || timed("history", clock, open_history));
         let accounts = scope.spawn(|| timed("accounts", clock, || SqliteAccounts::open(&config.data)));
         let log = timed("log", clock, || LocalLog::open(disk, options, random, clock));
         Ok(Stores {

@@ -17,6 +17,8 @@ pub enum Breach {
     Undetected,
     /// A log that is not damaged does not open.
     Refused,
+    /// What was replaced by a newer version is still on the disk after all erasing.
+    Unerased,
     /// The log opened, and does not take what follows, or takes what does not.
     Misjudged,
 }

@@ -1,11 +1,13 @@
-//! The crash enumerator: after every I/O operation of a log's life, every fault, then recovery.
+//! The crash enumerator: after every I/O operation of a life, every fault, then recovery.
 //!
 //! A point is one life of the real log on the simulated disk, one fault at one of its operations,
 //! one choice of what survived, a recovery by the real code, and the comparison with the senders'
 //! ledger: every acknowledged record there exactly once with its bytes, nothing invented, what was
 //! not acknowledged there wholly or not at all, the same again after a power cut, and appends go on.
+//! The same for the history: flushes, merges and erasing, and in the end nothing left of what was replaced.
 
 mod finding;
+mod history;
 mod ledger;
 mod point;
 mod workload;
@@ -19,19 +21,34 @@ pub use point::{BadPoint, Point, Then};
 
 use crate::chance::Chance;
 use crate::disk::Fault;
+use history::StruckHistory;
 use point::{FAULTS, Struck, TORN_FROM, name_of};
 use workload::live;
 
 /// What the test command runs.
 pub const QUICK_POINTS: u64 = 50_000;
+/// The same of the history, of which a point takes longer.
+pub const QUICK_HISTORY_POINTS: u64 = 40_000;
 /// Failures that a report keeps; the rest are counted.
 const FAILURES_KEPT: usize = 10;
 /// Torn survivals of each crash, beside "all", "nothing" and "the last writes".
 const TORN_SURVIVALS: u64 = 2;
 
+/// What lives and crashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Of {
+    /// The log.
+    #[default]
+    Log,
+    /// The history.
+    History,
+}
+
 /// How much to enumerate.
 #[derive(Debug, Clone)]
 pub struct CrashConfig {
+    /// Of what.
+    pub of: Of,
     /// The first life's seed; lives follow one another from there.
     pub seed: u64,
     /// Lives are lived until at least so many points were gone through.
@@ -44,10 +61,16 @@ impl CrashConfig {
     /// [`QUICK_POINTS`] from seed 1 on.
     pub fn quick() -> Self {
         CrashConfig {
+            of: Of::Log,
             seed: 1,
             points: QUICK_POINTS,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+
+    /// [`QUICK_HISTORY_POINTS`] of the history.
+    pub fn quick_history() -> Self {
+        CrashConfig { of: Of::History, points: QUICK_HISTORY_POINTS, ..CrashConfig::quick() }
     }
 }
 
@@ -71,6 +94,8 @@ pub struct CrashReport {
 /// A broken promise and how to see it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
+    /// Of what.
+    pub of: Of,
     /// The life.
     pub seed: u64,
     /// The point; `None` where the life itself went wrong before any point.
@@ -86,7 +111,14 @@ impl Failure {
     /// The command that shows it again.
     pub fn command(&self) -> String {
         let point = self.point.map(|point| format!(" --point {point}")).unwrap_or_default();
-        format!("cargo run --release -p anser-sim{COMMAND_OPTIONS} -- crashes --seed {}{point}", self.seed)
+        let of = match self.of {
+            Of::Log => "",
+            Of::History => " --history",
+        };
+        format!(
+            "cargo run --release -p anser-sim{COMMAND_OPTIONS} -- crashes{of} --seed {}{point}",
+            self.seed
+        )
     }
 }
 
@@ -101,7 +133,7 @@ impl CrashReport {
         self.breaches.get(&breach).copied().unwrap_or(0)
     }
 
-    fn add(&mut self, seed: u64, point: Option<Point>, outcome: Result<(), Finding>) {
+    fn add(&mut self, (of, seed): (Of, u64), point: Option<Point>, outcome: Result<(), Finding>) {
         if let Some(point) = point {
             self.points += 1;
             *self.by_fault.entry(name_of(point.fault)).or_default() += 1;
@@ -113,7 +145,7 @@ impl CrashReport {
         }
         if let Err(finding) = outcome {
             *self.breaches.entry(finding.breach).or_default() += 1;
-            self.failures.push(Failure { seed, point, finding });
+            self.failures.push(Failure { of, seed, point, finding });
         }
     }
 
@@ -148,21 +180,53 @@ pub fn enumerate(config: &CrashConfig) -> CrashReport {
 
 /// Goes through one point, or where `point` is `None`, through the undisturbed life of the seed.
 pub fn show(config: &CrashConfig, point: Option<Point>) -> Result<(), Finding> {
-    let Some(point) = point else { return live(config.seed, None).map(|_| ()) };
-    let struck = Struck::live(config.seed, point.operation, point.fault)?;
+    let Some(point) = point else { return live_whole(config.of, config.seed).map(|_| ()) };
+    let struck = Life::live(config.of, config.seed, point.operation, point.fault)?;
     struck.map_or(Ok(()), |struck| struck.go_through(&point).map(|_| ()))
+}
+
+/// A life up to its fault.
+enum Life {
+    Log(Box<Struck>),
+    History(Box<StruckHistory>),
+}
+
+impl Life {
+    fn live(of: Of, seed: u64, operation: u64, fault: Fault) -> Result<Option<Life>, Finding> {
+        Ok(match of {
+            Of::Log => Struck::live(seed, operation, fault)?.map(|struck| Life::Log(Box::new(struck))),
+            Of::History => {
+                StruckHistory::live(seed, operation, fault)?.map(|struck| Life::History(Box::new(struck)))
+            }
+        })
+    }
+
+    fn go_through(&self, point: &Point) -> Result<u64, Finding> {
+        match self {
+            Life::Log(struck) => struck.go_through(point),
+            Life::History(struck) => struck.go_through(point),
+        }
+    }
+}
+
+/// An undisturbed life. How many operations it took.
+fn live_whole(of: Of, seed: u64) -> Result<u64, Finding> {
+    let (disk, kept) = match of {
+        Of::Log => live(seed, None).map(|(disk, ledger)| (disk, ledger.kept()))?,
+        Of::History => history::live(seed, None)?,
+    };
+    assert!(kept > 0, "a life writes something");
+    Ok(disk.operations())
 }
 
 /// All points of one seed, shared among threads by operation.
 fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
     let mut report = CrashReport::default();
-    let operations = match live(seed, None) {
-        Ok((disk, ledger)) => {
-            assert!(ledger.kept() > 0, "a life appends something");
-            disk.operations()
-        }
+    let life = (config.of, seed);
+    let operations = match live_whole(config.of, seed) {
+        Ok(operations) => operations,
         Err(finding) => {
-            report.add(seed, None, Err(finding));
+            report.add(life, None, Err(finding));
             return report;
         }
     };
@@ -176,7 +240,7 @@ fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
                     if operation >= operations {
                         return;
                     }
-                    let part = enumerate_operation(seed, operation);
+                    let part = enumerate_operation(life, operation);
                     parts.lock().expect("no thread panics while it adds").insert(operation, part);
                 }
             });
@@ -189,20 +253,20 @@ fn enumerate_life(seed: u64, config: &CrashConfig) -> CrashReport {
     report
 }
 
-fn enumerate_operation(seed: u64, operation: u64) -> CrashReport {
+fn enumerate_operation(life: (Of, u64), operation: u64) -> CrashReport {
     let mut report = CrashReport::default();
     for fault in FAULTS {
         let first = Point { operation, fault, survival: 0, then: Then::Check };
-        let struck = match Struck::live(seed, operation, fault) {
+        let struck = match Life::live(life.0, life.1, operation, fault) {
             Ok(Some(struck)) => struck,
             Ok(None) => continue,
             Err(finding) => {
-                report.add(seed, Some(first), Err(finding));
+                report.add(life, Some(first), Err(finding));
                 continue;
             }
         };
         for survival in survivals(fault, operation) {
-            enumerate_survival(seed, &struck, Point { survival, ..first }, &mut report);
+            enumerate_survival(life, &struck, Point { survival, ..first }, &mut report);
         }
     }
     report
@@ -219,12 +283,12 @@ fn survivals(fault: Fault, operation: u64) -> Vec<u64> {
     }
 }
 
-fn enumerate_survival(seed: u64, struck: &Struck, point: Point, report: &mut CrashReport) {
+fn enumerate_survival(life: (Of, u64), struck: &Life, point: Point, report: &mut CrashReport) {
     let outcome = struck.go_through(&point);
     let operations = outcome.as_ref().copied().unwrap_or(1);
-    report.add(seed, Some(point), outcome.map(|_| ()));
+    report.add(life, Some(point), outcome.map(|_| ()));
 
-    let mut chance = Chance::of(&[seed, point.operation, point.survival]);
+    let mut chance = Chance::of(&[life.1, point.operation, point.survival]);
     let mut thens = vec![Then::Rot(chance.below(1_000_000))];
     if matches!(point.fault, Fault::Crash | Fault::Kill) {
         thens.push(Then::Again(Fault::Crash, chance.below(operations)));
@@ -233,6 +297,6 @@ fn enumerate_survival(seed: u64, struck: &Struck, point: Point, report: &mut Cra
     }
     for then in thens {
         let point = Point { then, ..point };
-        report.add(seed, Some(point), struck.go_through(&point).map(|_| ()));
+        report.add(life, Some(point), struck.go_through(&point).map(|_| ()));
     }
 }

@@ -44,16 +44,14 @@ const KILLED: u64 = 0;
 /// How many survivals there are before the torn ones.
 pub(crate) const TORN_FROM: u64 = 4;
 
-impl Point {
-    /// The disk as the next start finds it.
-    fn survivor(&self, disk: &SimDisk) -> SimDisk {
-        match self.survival {
-            KILLED => disk.killed(),
-            1 => disk.crashed(Survival::Everything),
-            2 => disk.crashed(Survival::Nothing),
-            3 => disk.crashed(Survival::LastWrites),
-            seed => disk.crashed(Survival::Torn(seed)),
-        }
+/// The disk as the next start finds it.
+pub(crate) fn survivor(point: &Point, disk: &SimDisk) -> SimDisk {
+    match point.survival {
+        KILLED => disk.killed(),
+        1 => disk.crashed(Survival::Everything),
+        2 => disk.crashed(Survival::Nothing),
+        3 => disk.crashed(Survival::LastWrites),
+        seed => disk.crashed(Survival::Torn(seed)),
     }
 }
 
@@ -132,7 +130,7 @@ impl Struck {
 
     /// Goes through one point. Returns how many operations its first recovery took.
     pub fn go_through(&self, point: &Point) -> Result<u64, Finding> {
-        let world = World::new(point.survivor(&self.disk), self.seed ^ point.operation);
+        let world = World::new(survivor(point, &self.disk), self.seed ^ point.operation);
         let mut ledger = self.ledger.clone();
         match point.then {
             Then::Check => self.check(world, &mut ledger),

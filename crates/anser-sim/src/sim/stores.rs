@@ -54,7 +54,13 @@ impl Stores {
         }
         rows.history_through = batch.through.max(rows.history_through);
         for row in &batch.facts {
-            put(&mut rows.facts, (row.cid, row.seq), row, |known| row.n >= known.n || unguarded);
+            let known = rows.facts.get(&(row.cid, row.seq));
+            assert!(
+                row.replaces || known.is_none_or(|known| row.n <= known.n),
+                "what replaces a row says so, or it would never be erased"
+            );
+            let kept = FactRow { replaces: false, ..row.clone() };
+            put(&mut rows.facts, (row.cid, row.seq), &kept, |known| row.n >= known.n || unguarded);
         }
         for key in &batch.keys {
             put(&mut rows.keys, (key.day, key.key), key, |known| key.n >= known.n);

@@ -1,4 +1,4 @@
-//! The data folder: whose it is, its secrets, how fast its disk is, and whether its log opens.
+//! The data folder: whose it is, its secrets, how fast its disk is, and whether its log and its history open.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anser_core::ports::clock::Clock;
 use anser_core::ports::log::Log as _;
 use anser_embedded::disk::{FolderDisk, FolderError};
+use anser_embedded::history::{HISTORY_FOLDER, HistoryOptions, MANIFEST_FILE, SteppedHistory};
 use anser_embedded::log::{LocalLog, LogOptions};
 use anser_embedded::system::SystemRandom;
 use anser_server::accounts::{SECRETS_FOLDER, Secrets};
@@ -30,6 +31,8 @@ const SYNC_BYTES: usize = 16 * 1024;
 const SYNC_SLOW_US: u64 = 30_000;
 /// One that takes no time at all was not one: a disk of the year takes longer.
 const SYNC_UNREAL_US: u64 = 5;
+/// Of the history so much is read, newest first.
+const HISTORY_READ_BYTES: u64 = 2 * 1024 * MIB;
 const TRIAL_FILE: &str = "doctor.trial";
 
 /// Whether a server runs on the folder.
@@ -58,7 +61,11 @@ pub fn check(report: &mut Report, data: &Path, clock: &dyn Clock) -> Running {
         return Running::No;
     }
     speed(report, data, clock);
-    log(report, data, clock)
+    let running = log(report, data, clock);
+    if running == Running::No {
+        history(report, data);
+    }
+    running
 }
 
 /// A folder that will be made: what is known of where.
@@ -226,6 +233,34 @@ fn log(report: &mut Report, data: &Path, clock: &dyn Clock) -> Running {
         }
     }
     Running::No
+}
+
+/// Opens the history, if nobody else has it, and reads as much of it as is read in a few seconds.
+fn history(report: &mut Report, data: &Path) {
+    const NAME: &str = "history";
+    let folder = data.join(HISTORY_FOLDER);
+    if !folder.join(MANIFEST_FILE).is_file() {
+        return report.ok(NAME, "there is none yet: the first start makes it");
+    }
+    let checked = FolderDisk::open(&folder).map_err(anyhow::Error::from).and_then(|disk| {
+        let history = SteppedHistory::open(Arc::new(disk), HistoryOptions::usual())?;
+        Ok(history.check_newest(HISTORY_READ_BYTES)?)
+    });
+    match checked {
+        Ok(found) => {
+            let (read, all) = (found.read_bytes.div_ceil(MIB), found.bytes.div_ceil(MIB));
+            let what =
+                format!("{} segments are there; {read} of {all} MiB were read and are whole", found.segments);
+            report.ok(NAME, what);
+        }
+        Err(error) => {
+            report.fail(
+                NAME,
+                format!("{error:#}"),
+                "restore the data folder from a backup: nothing was changed",
+            );
+        }
+    }
 }
 
 fn heads(disk: FolderDisk, data: &Path, clock: &dyn Clock) -> anyhow::Result<u64> {
