@@ -156,6 +156,11 @@ impl Server {
         Ok(started)
     }
 
+    /// Has it take any port that is free at its next start.
+    pub fn leave_port(&mut self) {
+        self.address.set_port(0);
+    }
+
     /// Changes how it is run, from its next start on.
     pub fn plan_mut(&mut self) -> &mut ServerPlan {
         &mut self.plan

@@ -166,6 +166,8 @@ impl<'a> Stage<'a> {
         self.options.step("starting the server again, with TLS")?;
         self.runtime.block_on(self.server.stop())?;
         self.server.plan_mut().tls = true;
+        // The port after the old one, where its metrics would be, may be somebody's by now.
+        self.server.leave_port();
         self.runtime.block_on(self.server.start_again())?;
         trusting(&self.server.certificate())
     }
