@@ -16,6 +16,7 @@ pub mod caller;
 pub mod circles;
 pub mod direct;
 pub mod figures;
+pub mod filled;
 pub mod group;
 pub mod history;
 pub mod idle;
@@ -62,11 +63,12 @@ const BOUND_FULL: Duration = Duration::from_secs(20 * 60);
 pub enum Bench {
     /// Every scenario, one after the other
     All(Flags),
-    /// A server that nobody uses: memory, how soon it is ready, size
+    /// A server that nobody uses: memory, how soon it is ready, size; and memory after ten million messages (parts: start, filled)
     Rest(Flags),
     /// Memory of a session that is attached and says nothing
     Idle(Flags),
-    /// From a send to its durable acknowledgement, its delivery, its read mark (parts: pair, new, read, pairs, many)
+    /// From a send to its durable acknowledgement, its delivery, its read mark (parts: pair, new, read, pairs, many, tcp,
+    /// tls)
     Direct(Flags),
     /// One says it, all in the group are told (parts: 500, 10)
     Group(Flags),

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use tokio::time::Instant;
 
 use super::figures::{Figure, Goal, Unit, median};
+use super::filled;
 use super::options::Options;
 use crate::process::resident_bytes;
 use crate::raw::process::RawProcess;
@@ -27,6 +28,16 @@ const NAME: &str = "rest";
 /// # Errors
 /// The server does not start.
 pub fn run(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
+    if options.wants("start") {
+        starts(options, figures)?;
+    }
+    if options.wants("filled") {
+        figures.push(filled::measure(NAME, options)?);
+    }
+    Ok(())
+}
+
+fn starts(options: &Options, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     options.step("the limit")?;
     let command = [options.raw_command.clone(), vec!["raw-held".into()]].concat();
     let began = Instant::now();
