@@ -100,7 +100,7 @@ impl Wake for Runner {
 }
 
 impl Runner {
-    /// Runs what `make` makes to its end, on a thread of this name that the tracker follows.
+    /// Runs it to its end, on a thread of this name that the tracker follows.
     ///
     /// # Errors
     /// The system gives no thread.
