@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use anser_model::limits::CLIENT_ID_FUTURE_MS;
 use anser_model::{AccountId, Change, ClientId, N, Seq, UnixMillis, planted};
 
 use super::RECENT_FACTS_KEPT;
@@ -18,7 +19,9 @@ pub(super) struct Cached {
     /// Older facts as they stand since a later one rewrote them, until the stores hold that.
     rewritten: BTreeMap<Seq, Arc<StoredFact>>,
     /// Every command that was done after this instant is in `recent`.
-    pub(super) complete_since: UnixMillis,
+    complete_since: UnixMillis,
+    /// Every command of a member whose id was minted after this instant is in `recent`.
+    minted_before: UnixMillis,
     pub(super) dirty: bool,
     pub(super) dirty_members: BTreeSet<AccountId>,
     /// The engine's clock when it was used last.
@@ -27,8 +30,10 @@ pub(super) struct Cached {
 
 impl Cached {
     pub(super) fn new(state: Conversation) -> Self {
+        let newest = state.members.values().map(|member| member.newest_client_time).max();
         Cached {
             complete_since: state.shared.touched_at,
+            minted_before: newest.unwrap_or(UnixMillis(0)),
             state,
             recent: VecDeque::new(),
             rewritten: BTreeMap::new(),
@@ -72,6 +77,16 @@ impl Cached {
         })
     }
 
+    /// Whether a command under this key that was done is in memory. What a member's device mints in the same
+    /// millisecond as what it minted last must not cost a look into the history each time: a busy one does so often.
+    pub(super) fn holds_all_like(&self, sender: AccountId, client_id: ClientId) -> bool {
+        match sender {
+            // No row says what it minted last.
+            AccountId::SYSTEM => client_id.minted_at().minus_ms(CLIENT_ID_FUTURE_MS) > self.complete_since,
+            _ => client_id.minted_at() > self.minted_before,
+        }
+    }
+
     /// The oldest seq in memory; one past the head where none is.
     pub(super) fn recent_from(&self) -> Seq {
         self.recent.front().and_then(|fact| fact.fact.seq).unwrap_or(self.state.shared.head.next())
@@ -98,6 +113,9 @@ impl Cached {
                 break;
             }
             self.complete_since = self.complete_since.max(oldest.fact.at);
+            if let Some(command) = oldest.fact.command {
+                self.minted_before = self.minted_before.max(command.client_id.minted_at());
+            }
             self.recent.pop_front();
         }
         self.rewritten.retain(|_, stands| stands.n > forgettable);

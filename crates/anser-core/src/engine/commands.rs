@@ -13,7 +13,8 @@ use super::cache::Cached;
 use super::messages::{Accepted, Answer, AskId, Effect, Fetch, Fetched, Wanted, Work};
 use super::queries::FACT_FETCHES;
 use super::{
-    ASK_TIMEOUT_MS, ENTERED_KEPT, FetchFor, PARKED_PER_CONVERSATION, PendingAsk, SlotEngine, TAIL_FACTS_MAX,
+    ASK_TIMEOUT_MS, ENTERED_KEPT, FetchFor, PARKED_MS, PARKED_PER_CONVERSATION, PendingAsk, SlotEngine,
+    TAIL_FACTS_MAX,
 };
 use crate::conversation::Conversation;
 use crate::decide::{Context, decide, fact_wanted, joiners};
@@ -53,10 +54,13 @@ pub(super) enum Need {
 
 impl SlotEngine {
     /// Does work, or parks it behind what its conversation already waits for.
-    pub(super) fn admit(&mut self, work: Work, effects: &mut Vec<Effect>) {
+    pub(super) fn admit(&mut self, mut work: Work, effects: &mut Vec<Effect>) {
         let Some(cid) = work.cid() else { return self.sync(work, effects) };
+        work.parked_ms = self.monotonic_ms;
         if let Some(parked) = self.parked.get_mut(&cid) {
-            if parked.queue.len() >= PARKED_PER_CONVERSATION {
+            let waits_long =
+                parked.queue.front().is_some_and(|first| first.parked_ms + PARKED_MS < self.monotonic_ms);
+            if waits_long || parked.queue.len() >= PARKED_PER_CONVERSATION {
                 return self.refuse_now(work.reply, Refusal::Overloaded, effects);
             }
             parked.queue.push_back(work);
@@ -190,7 +194,7 @@ impl SlotEngine {
                 duplicate: true,
             });
         }
-        if client_id.minted_at().minus_ms(CLIENT_ID_FUTURE_MS) > cached.complete_since {
+        if cached.holds_all_like(sender, client_id) {
             return LookUp::New;
         }
         match &work.key {

@@ -517,6 +517,8 @@ pub struct HomeView {
 pub(super) struct Work {
     pub(super) reply: ReplyTo,
     pub(super) what: Wanted,
+    /// Since when it waits for its conversation, by the monotonic clock.
+    pub(super) parked_ms: u64,
     /// What the history remembers of the command's key, once asked.
     pub(super) key: Option<Option<KeyRow>>,
     /// Facts from the history, once asked.
@@ -545,7 +547,16 @@ impl Work {
     }
 
     fn new(reply: ReplyTo, what: Wanted) -> Self {
-        Work { reply, what, key: None, facts: None, fetches: 0, entered: Vec::new(), failed: None }
+        Work {
+            reply,
+            what,
+            parked_ms: 0,
+            key: None,
+            facts: None,
+            fetches: 0,
+            entered: Vec::new(),
+            failed: None,
+        }
     }
 
     /// The conversation it is about; a sync is about none.

@@ -56,6 +56,9 @@ pub struct EngineConfig {
 
 /// Work that may wait for one conversation before more is refused.
 pub const PARKED_PER_CONVERSATION: usize = 1_024;
+/// How long the first may have waited for a conversation before more is refused: those who fill the slot's queue
+/// do not see this one.
+pub const PARKED_MS: u64 = 1_000;
 /// Work that may wait for the slot to open before more is refused.
 pub const WAITING_FOR_SLOT: usize = 8_192;
 /// Records of one slot under way at once.

@@ -7,6 +7,7 @@ mod registers;
 mod scene;
 mod system;
 mod takeover;
+mod waits;
 mod world;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -63,15 +63,20 @@ impl Scene {
         client_id: ClientId,
         intent: Intent,
     ) -> Result<Accepted, Refusal> {
-        let actor = Actor { account: by, device: DeviceId(1), profile_version: 1 };
-        let command = Command { actor, cid: self.cid, peer: None, client_id: Some(client_id), intent };
-        let caller = self.world.command(command);
+        let caller = self.begins(by, client_id, intent);
         self.world.settle();
         match self.world.answers.remove(&caller).expect("it is answered") {
             Ok(Answer::Accepted(accepted)) => Ok(accepted),
             Ok(other) => panic!("a command is accepted or refused, not {other:?}"),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Of what is asked nothing happens yet. Under what it is answered.
+    pub fn begins(&mut self, by: AccountId, client_id: ClientId, intent: Intent) -> u64 {
+        let actor = Actor { account: by, device: DeviceId(1), profile_version: 1 };
+        let command = Command { actor, cid: self.cid, peer: None, client_id: Some(client_id), intent };
+        self.world.command(command)
     }
 
     pub fn by(&mut self, account: AccountId, intent: Intent) -> Result<Accepted, Refusal> {

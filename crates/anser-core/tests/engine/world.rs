@@ -163,6 +163,8 @@ pub struct World {
     next_caller: u64,
     nonce: u64,
     pub crashes: u64,
+    /// How often the history was asked for a key.
+    pub keys_asked: u64,
 }
 
 impl World {
@@ -183,6 +185,7 @@ impl World {
             next_caller: 0,
             nonce: 0,
             crashes: 0,
+            keys_asked: 0,
         }
     }
 
@@ -301,6 +304,15 @@ impl World {
         }
     }
 
+    /// Feeds the engines everything that has come, and does nothing that they want.
+    pub fn feed_all(&mut self) {
+        for slot in self.slots() {
+            while self.inputs.get(&slot).is_some_and(|queue| !queue.is_empty()) {
+                self.feed(slot);
+            }
+        }
+    }
+
     fn feed(&mut self, slot: Slot) {
         if std::env::var_os("ANSER_TRACE").is_some() {
             eprintln!("{slot} <- {:?}", self.inputs[&slot]);
@@ -325,6 +337,7 @@ impl World {
         if std::env::var_os("ANSER_TRACE").is_some() {
             eprintln!("{slot} -> {effect:?}");
         }
+        self.keys_asked += u64::from(matches!(effect, Effect::Fetch { fetch: Fetch::Key { .. }, .. }));
         match effect {
             Effect::Append(record) => self.appends.entry(slot).or_default().push_back(record),
             Effect::Release(released) => released.into_iter().for_each(|released| self.released(released)),
