@@ -336,6 +336,7 @@ impl Storm {
             percentile(took, 99) as f64 / 1e3
         });
         let (ratio, resyncs) = (with / without, self.crowd.resyncs(slow));
+        self.report.add("salon_peak_per_s", peak.round());
         self.report.add("slow_reader_p99_ms", with.round());
         self.report.add("without_it_p99_ms", without.round());
         self.report.add("slow_reader_ratio", (ratio * 100.0).round() / 100.0);

@@ -1,5 +1,6 @@
 //! The threads around the store: one flushes, two read, one merges and erases.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,13 @@ const MERGE_IDLE_MS: u64 = 5_000;
 const MERGE_AGAIN_MS: u64 = 60_000;
 /// How often a flush that waits for the merging looks whether it still must.
 const CROWDED_WAIT: Duration = Duration::from_millis(200);
+/// For so long the merging thread works before it rests, and so many times as long it rests: whoever speaks or reads just
+/// then must not have to share the processor with it for long.
+const WORK_MS: u64 = 5;
+const REST_TIMES: u64 = 3;
+const REST_MS_MOST: u64 = 100;
+/// So many times the segments that are due to be merged: then it does not rest.
+const BEHIND_TIMES: usize = 2;
 
 type Job = Box<dyn FnOnce(&Shared) + Send>;
 
@@ -186,16 +194,30 @@ impl Shared {
         flushed
     }
 
-    /// What a merge does between blocks: whoever flushes goes first.
-    fn pause(&self) -> Result<(), HistoryError> {
+    /// What a merge does between blocks: whoever flushes goes first, and after some work, begun at `begun_ms`, it rests.
+    fn pause(&self, begun_ms: &Cell<u64>) -> Result<(), HistoryError> {
+        let worked_ms = self.clock.monotonic_ms().saturating_sub(begun_ms.get());
+        let rest_ms = if worked_ms < WORK_MS || self.is_behind() { 0 } else { REST_TIMES * worked_ms };
+        let until_ms = self.clock.monotonic_ms() + rest_ms.min(REST_MS_MOST);
         let mut state = self.state();
-        while state.is_flushing && !state.closing {
-            state = self.wait(state, CROWDED_WAIT);
+        let mut left_ms = rest_ms.min(REST_MS_MOST);
+        let has_waited = state.is_flushing || left_ms > 0;
+        while !state.closing && (state.is_flushing || left_ms > 0) {
+            state = self.wait(state, if left_ms > 0 { Duration::from_millis(left_ms) } else { CROWDED_WAIT });
+            left_ms = until_ms.saturating_sub(self.clock.monotonic_ms());
+        }
+        if has_waited {
+            begun_ms.set(self.clock.monotonic_ms());
         }
         match state.closing {
             true => Err(HistoryError::Unavailable("it is being closed".into())),
             false => Ok(()),
         }
+    }
+
+    fn is_behind(&self) -> bool {
+        let due = self.store.options.tier_segments;
+        self.store.version().crowded(BEHIND_TIMES * due).is_some()
     }
 }
 
@@ -250,7 +272,8 @@ fn rest(shared: &Shared, mut state: MutexGuard<'_, State>, news: u64) {
 }
 
 fn work_at_merging(shared: &Shared, erasing: &mut Erasing) -> Result<bool, HistoryError> {
-    let pause = || shared.pause();
+    let begun_ms = Cell::new(shared.clock.monotonic_ms());
+    let pause = || shared.pause(&begun_ms);
     if shared.store.merge_tier(&pause)? {
         return Ok(true);
     }
