@@ -124,6 +124,8 @@ pub struct Crowd {
     cids: Vec<ConversationId>,
     text_bytes: usize,
     times_deliveries: bool,
+    /// Lines whose sync was put off, and when it is to be asked for again.
+    again: Vec<(Instant, usize)>,
     began: Instant,
     began_ms: u64,
 }
@@ -163,6 +165,7 @@ impl Crowd {
             cids: Vec::new(),
             text_bytes: 0,
             times_deliveries: false,
+            again: Vec::new(),
             began: Instant::now(),
             began_ms,
         })
@@ -214,6 +217,10 @@ impl Crowd {
                     None => outcome.unanswered += 1,
                 }
                 due += self.pause(load.rate);
+            }
+            for (_, at) in self.again.extract_if(.., |(due, _)| *due <= now) {
+                self.lines[at].sync();
+                dirty.push(at);
             }
             for at in dirty.drain(..) {
                 self.lines[at].write()?;
@@ -315,7 +322,14 @@ impl Crowd {
         }
         let tag = match asked {
             Asked::Said(tag) => tag,
-            Asked::Sync => return Ok(0),
+            Asked::Sync => {
+                if let Some(response::Result::Error(error)) = answer.result {
+                    anyhow::ensure!(error.retry_after_ms > 0, "line {at} may not sync: {error:?}");
+                    let due = now + Duration::from_millis(u64::from(error.retry_after_ms));
+                    self.again.push((due, at));
+                }
+                return Ok(0);
+            }
             Asked::Answered => anyhow::bail!("line {at} was answered twice: {answer:?}"),
         };
         let place = (tag - self.first_tag) as usize;
@@ -352,6 +366,10 @@ impl Line {
     /// Events were missed: none come until a sync is asked for.
     fn missed(&mut self) {
         self.resyncs += 1;
+        self.sync();
+    }
+
+    fn sync(&mut self) {
         if !self.pending.contains(&Asked::Sync) {
             let id = self.first_pending + self.pending.len() as u64;
             self.pending.push_back(Asked::Sync);
