@@ -35,7 +35,7 @@ const MAGIC: [u8; 8] = *b"ANSERLOG";
 const CHECKSUM_AT: usize = 12;
 const HEADS_AT: usize = 80;
 const HEAD_BYTES: usize = 16;
-const ZEROS_BYTES: usize = 1024 * 1024;
+const ZEROS_BYTES: usize = 256 * 1024;
 
 const SUFFIX: &str = ".segment";
 /// Whatever ends so was being made when the process ended, and is no part of the log.
@@ -155,8 +155,9 @@ pub(crate) struct Spare {
     pub bytes: u64,
 }
 
-/// Makes a spare of `bytes`, replacing any that is there. What an error leaves behind is removed.
-pub(crate) fn prepare_spare(disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
+/// Makes a spare of `bytes`, replacing any that is there, and rests after each piece. What an error leaves behind is
+/// removed.
+pub(crate) fn prepare_spare(disk: &dyn Disk, bytes: u64, rest: &dyn Fn()) -> io::Result<Spare> {
     remove_if_there(disk, SPARE_NAME)?;
     let written = disk.create(SPARE_NAME).and_then(|file| {
         file.allocate(bytes)?;
@@ -166,6 +167,7 @@ pub(crate) fn prepare_spare(disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
             let some = zeros.len().min((bytes - offset) as usize);
             file.write_all_at(offset, &zeros[..some])?;
             offset += some as u64;
+            rest();
         }
         file.sync_data()?;
         Ok(file)
@@ -206,7 +208,7 @@ pub(crate) struct SparesAtOnce;
 
 impl Spares for SparesAtOnce {
     fn take(&mut self, disk: &dyn Disk, bytes: u64) -> io::Result<Spare> {
-        prepare_spare(disk, bytes)
+        prepare_spare(disk, bytes, &|| ())
     }
 
     fn foresee(&mut self, _bytes: u64) {}

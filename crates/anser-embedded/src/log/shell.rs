@@ -36,6 +36,9 @@ const SEAL_AFTER_IDLE_MS: u64 = 1_000;
 
 /// After so long without a read, what was read is no longer kept.
 const READ_KEPT_MS: u64 = 1_000;
+/// How long the keeper rests after each piece of a segment that it prepares, so that who speaks just then does not share
+/// the processor and the disk with it for long.
+const PREPARE_REST: Duration = Duration::from_millis(10);
 /// How long the check after a start waits before each segment: those who come back go first.
 const CHECK_PAUSE_MS: u64 = 250;
 
@@ -47,6 +50,7 @@ pub struct LocalLog {
     queue: Arc<Queue>,
     reads: Option<SyncSender<Read>>,
     keeper: Option<SyncSender<Task>>,
+    desk: Arc<SpareDesk>,
     /// Dropped to end the check.
     checking: Option<SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -94,6 +98,7 @@ impl LocalLog {
             queue: queue.clone(),
             reads: Some(reads),
             keeper: Some(keeper),
+            desk: desk.clone(),
             checking: Some(checking),
             threads: Vec::new(),
         };
@@ -185,6 +190,7 @@ impl Drop for LocalLog {
     /// Everything that was appended is still committed, and the log is sealed.
     fn drop(&mut self) {
         self.queue.close();
+        self.desk.hurry();
         (self.reads, self.keeper, self.checking) = (None, None, None);
         for thread in mem::take(&mut self.threads) {
             if thread.join().is_err() {
@@ -343,7 +349,7 @@ fn keep(disk: &dyn Disk, catalogue: &Catalogue, desk: &SpareDesk, tasks: &Receiv
     let _clearing = Clearing(desk);
     for task in tasks {
         match task {
-            Task::Prepare(bytes) => desk.put(prepare_spare(disk, bytes)),
+            Task::Prepare(bytes) => desk.leave(Next::There(prepare_spare(disk, bytes, &|| desk.rest()))),
             Task::Trim(below, answer) => answer.keep(catalogue.trim(disk, &below)),
         }
     }
@@ -354,45 +360,66 @@ struct Clearing<'a>(&'a SpareDesk);
 
 impl Drop for Clearing<'_> {
     fn drop(&mut self) {
-        *self.0.held() = DeskState::Empty;
-        self.0.put.notify_one();
+        self.0.leave(Next::Missing);
     }
 }
 
 /// Where the keeper leaves a spare for the committer.
 #[derive(Default)]
 struct SpareDesk {
-    state: Mutex<DeskState>,
-    put: Condvar,
+    state: Mutex<Desk>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
-enum DeskState {
+struct Desk {
+    next: Next,
+    /// How many wait for what is under way.
+    in_a_hurry: u32,
+}
+
+#[derive(Default)]
+enum Next {
     #[default]
-    Empty,
+    Missing,
     UnderWay,
     There(io::Result<Spare>),
 }
 
 impl SpareDesk {
-    fn held(&self) -> MutexGuard<'_, DeskState> {
+    fn held(&self) -> MutexGuard<'_, Desk> {
         self.state.lock().expect("nothing panics while it holds the desk")
     }
 
-    fn put(&self, spare: io::Result<Spare>) {
-        *self.held() = DeskState::There(spare);
-        self.put.notify_one();
+    fn leave(&self, next: Next) {
+        self.held().next = next;
+        self.changed.notify_all();
     }
 
     /// What is there, having waited for what is under way.
     fn take(&self) -> Option<io::Result<Spare>> {
-        let under_way = |state: &mut DeskState| matches!(state, DeskState::UnderWay);
-        let mut state =
-            self.put.wait_while(self.held(), under_way).expect("nothing panics while it holds the desk");
-        match mem::take(&mut *state) {
-            DeskState::There(spare) => Some(spare),
-            DeskState::Empty | DeskState::UnderWay => None,
+        self.hurry();
+        let under_way = |desk: &mut Desk| matches!(desk.next, Next::UnderWay);
+        let mut desk =
+            self.changed.wait_while(self.held(), under_way).expect("nothing panics while it holds the desk");
+        desk.in_a_hurry -= 1;
+        match mem::take(&mut desk.next) {
+            Next::There(spare) => Some(spare),
+            Next::Missing | Next::UnderWay => None,
         }
+    }
+
+    /// What is under way is waited for.
+    fn hurry(&self) {
+        self.held().in_a_hurry += 1;
+        self.changed.notify_all();
+    }
+
+    /// For whoever prepares a spare: for a moment, unless somebody waits for it.
+    fn rest(&self) {
+        let nobody_waits = |desk: &mut Desk| desk.in_a_hurry == 0;
+        let rested = self.changed.wait_timeout_while(self.held(), PREPARE_REST, nobody_waits);
+        drop(rested.expect("nothing panics while it holds the desk"));
     }
 }
 
@@ -407,17 +434,17 @@ impl Spares for SparesAhead {
         match self.desk.take() {
             Some(Ok(spare)) if spare.bytes >= bytes => Ok(spare),
             // Too small, or there was no space then: there may be now.
-            Some(Ok(_)) | None => prepare_spare(disk, bytes),
-            Some(Err(error)) if super::segment::is_no_space(&error) => prepare_spare(disk, bytes),
+            Some(Ok(_)) | None => prepare_spare(disk, bytes, &|| ()),
+            Some(Err(error)) if super::segment::is_no_space(&error) => prepare_spare(disk, bytes, &|| ()),
             Some(Err(error)) => Err(error),
         }
     }
 
     fn foresee(&mut self, bytes: u64) {
-        let mut state = self.desk.held();
+        let mut desk = self.desk.held();
         // A keeper that is too busy leaves it to the committer.
-        if matches!(*state, DeskState::Empty) && self.keeper.try_send(Task::Prepare(bytes)).is_ok() {
-            *state = DeskState::UnderWay;
+        if matches!(desk.next, Next::Missing) && self.keeper.try_send(Task::Prepare(bytes)).is_ok() {
+            desk.next = Next::UnderWay;
         }
     }
 }
