@@ -38,7 +38,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             disk: FolderDisk::open(&folder.join(format!("log-{in_flight}")))?,
             counts: counts.clone(),
         };
-        let log = LocalLog::open(Arc::new(disk), LogOptions::new(1), Arc::new(SystemRandom), &SystemClock)?;
+        let log = LocalLog::open(
+            Arc::new(disk),
+            LogOptions::new(1),
+            Arc::new(SystemRandom),
+            Arc::new(SystemClock),
+        )?;
         let ours = measure_log(&log, in_flight, &counts);
         drop(log);
         let per_sync = ours.done as f64 / ours.syncs as f64;

@@ -39,7 +39,7 @@ impl Folder {
 
     fn try_open(&self, options: LogOptions) -> Result<LocalLog, OpenError> {
         let disk = FolderDisk::open(self.path.path()).expect("the folder is free");
-        LocalLog::open(Arc::new(disk), options, Arc::new(SystemRandom), &SystemClock)
+        LocalLog::open(Arc::new(disk), options, Arc::new(SystemRandom), Arc::new(SystemClock))
     }
 
     fn open(&self) -> LocalLog {
@@ -292,7 +292,7 @@ fn nobody_waits_for_a_committer_that_panicked() {
     let folder = Folder::new(SMALL_SEGMENT_BYTES);
     let disk = FolderDisk::open(folder.path.path()).expect("the folder is free");
     let random = Arc::new(RunsDry(AtomicUsize::new(0)));
-    let log = LocalLog::open(Arc::new(disk), folder.options(), random, &SystemClock).expect("opens");
+    let log = LocalLog::open(Arc::new(disk), folder.options(), random, Arc::new(SystemClock)).expect("opens");
     append(&log, 1..=1, 10);
     // The roll needs a salt.
     let outcome = block_on(log.append(record(2, 12_000)));

@@ -63,7 +63,9 @@ impl LogFactory for OnSimDisk {
     fn open(&self) -> Arc<dyn Log> {
         let random = Arc::new(SimRandom::new(self.0.operations()));
         let disk = Arc::new(self.0.clone());
-        Arc::new(LocalLog::open(disk, options(), random, &SimClock::default()).expect("the log opens"))
+        Arc::new(
+            LocalLog::open(disk, options(), random, Arc::new(SimClock::default())).expect("the log opens"),
+        )
     }
 }
 

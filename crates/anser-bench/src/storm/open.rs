@@ -325,7 +325,7 @@ impl Crowd {
             Asked::Sync => {
                 if let Some(response::Result::Error(error)) = answer.result {
                     anyhow::ensure!(error.retry_after_ms > 0, "line {at} may not sync: {error:?}");
-                    let due = now + Duration::from_millis(u64::from(error.retry_after_ms));
+                    let due = now + Duration::from_millis(error.retry_after_ms);
                     self.again.push((due, at));
                 }
                 return Ok(0);

@@ -1,6 +1,7 @@
 //! The threads around the heart: one commits, one reads, one prepares the next segment and trims, and
 //! one checks after the start what opening did not read.
 
+use std::cell::Cell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -36,9 +37,10 @@ const SEAL_AFTER_IDLE_MS: u64 = 1_000;
 
 /// After so long without a read, what was read is no longer kept.
 const READ_KEPT_MS: u64 = 1_000;
-/// How long the keeper rests after each piece of a segment that it prepares, so that who speaks just then does not share
-/// the processor and the disk with it for long.
-const PREPARE_REST: Duration = Duration::from_millis(10);
+/// The keeper rests so many times as long as each piece of a segment took it that it prepares, up to so many microseconds: who
+/// speaks just then must not have to share the processor and the disk with it for long.
+const REST_TIMES: u64 = 3;
+const REST_US_MOST: u64 = 50_000;
 /// How long the check after a start waits before each segment: those who come back go first.
 const CHECK_PAUSE_MS: u64 = 250;
 
@@ -79,13 +81,13 @@ impl LocalLog {
         disk: Arc<dyn Disk>,
         options: LogOptions,
         random: Arc<dyn Random>,
-        clock: &dyn Clock,
+        clock: Arc<dyn Clock>,
     ) -> Result<LocalLog, OpenError> {
         let desk = Arc::new(SpareDesk::default());
         let (keeper, tasks) = sync_channel(QUEUED_TRIMS);
         let spares = SparesAhead { desk: desk.clone(), keeper: keeper.clone() };
         let answering = options.answering;
-        let (mut heart, recovered) = open(disk.clone(), options, random, clock, Box::new(spares))?;
+        let (mut heart, recovered) = open(disk.clone(), options, random, &*clock, Box::new(spares))?;
         heart.foresee();
         let (timeline, catalogue) = (heart.timeline, heart.catalogue.clone());
         let queue = Arc::new(Queue::default());
@@ -107,7 +109,7 @@ impl LocalLog {
         log.start("log-read", move || read(&shown, &reading))?;
         let checked = catalogue.clone();
         log.start("log-check", move || check(&checked, &ended))?;
-        log.start("log-keep", move || keep(&*disk, &catalogue, &desk, &tasks))?;
+        log.start("log-keep", move || keep(&Keeper { disk, catalogue, desk, clock }, &tasks))?;
         tracing::info!(
             %timeline, created = recovered.created, segments = recovered.segments, facts = recovered.facts,
             cut_bytes = recovered.cut_bytes, milliseconds = recovered.milliseconds, "the log is open"
@@ -345,13 +347,33 @@ fn check(catalogue: &Catalogue, ended: &Receiver<()>) {
     tracing::info!(segments = checked, "the rest of the log is whole");
 }
 
-fn keep(disk: &dyn Disk, catalogue: &Catalogue, desk: &SpareDesk, tasks: &Receiver<Task>) {
+/// What the keeper works with.
+struct Keeper {
+    disk: Arc<dyn Disk>,
+    catalogue: Arc<Catalogue>,
+    desk: Arc<SpareDesk>,
+    clock: Arc<dyn Clock>,
+}
+
+fn keep(keeper: &Keeper, tasks: &Receiver<Task>) {
+    let Keeper { disk, catalogue, desk, .. } = keeper;
     let _clearing = Clearing(desk);
     for task in tasks {
         match task {
-            Task::Prepare(bytes) => desk.leave(Next::There(prepare_spare(disk, bytes, &|| desk.rest()))),
-            Task::Trim(below, answer) => answer.keep(catalogue.trim(disk, &below)),
+            Task::Prepare(bytes) => desk.leave(Next::There(keeper.prepare(bytes))),
+            Task::Trim(below, answer) => answer.keep(catalogue.trim(&**disk, &below)),
         }
+    }
+}
+
+impl Keeper {
+    fn prepare(&self, bytes: u64) -> io::Result<Spare> {
+        let begun_us = Cell::new(self.clock.monotonic_us());
+        prepare_spare(&*self.disk, bytes, &|| {
+            let worked_us = self.clock.monotonic_us().saturating_sub(begun_us.get());
+            self.desk.rest(Duration::from_micros((REST_TIMES * worked_us).min(REST_US_MOST)));
+            begun_us.set(self.clock.monotonic_us());
+        })
     }
 }
 
@@ -415,10 +437,10 @@ impl SpareDesk {
         self.changed.notify_all();
     }
 
-    /// For whoever prepares a spare: for a moment, unless somebody waits for it.
-    fn rest(&self) {
+    /// For whoever prepares a spare: for so long, unless somebody waits for it.
+    fn rest(&self, longest: Duration) {
         let nobody_waits = |desk: &mut Desk| desk.in_a_hurry == 0;
-        let rested = self.changed.wait_timeout_while(self.held(), PREPARE_REST, nobody_waits);
+        let rested = self.changed.wait_timeout_while(self.held(), longest, nobody_waits);
         drop(rested.expect("nothing panics while it holds the desk"));
     }
 }

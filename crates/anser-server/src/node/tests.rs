@@ -59,7 +59,7 @@ async fn start(folder: &std::path::Path) -> Installation {
     let disk = Arc::new(FolderDisk::open(&folder.join("log")).expect("a fresh folder"));
     let mut options = LogOptions::new(slot_key.fingerprint());
     options.segment_bytes = 1024 * 1024;
-    let log = LocalLog::open(disk, options, Arc::new(SystemRandom), &SystemClock).expect("a log");
+    let log = LocalLog::open(disk, options, Arc::new(SystemRandom), Arc::new(SystemClock)).expect("a log");
     let fails = Arc::new(AtomicBool::new(false));
     let config = NodeConfig { timeline: log.timeline(), slot_key, workers: 2 };
     let ports = NodePorts {

@@ -340,7 +340,7 @@ fn open_stores(
         let open_history = || SegmentHistory::in_folder(&config.data, Arc::clone(shared_clock));
         let history = scope.spawn(move || timed("history", clock, open_history));
         let accounts = scope.spawn(|| timed("accounts", clock, || SqliteAccounts::open(&config.data)));
-        let log = timed("log", clock, || LocalLog::open(disk, options, random, clock));
+        let log = timed("log", clock, || LocalLog::open(disk, options, random, Arc::clone(shared_clock)));
         Ok(Stores {
             log: Arc::new(log?),
             index: Arc::new(finished(index)?),

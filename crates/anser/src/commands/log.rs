@@ -65,7 +65,7 @@ impl Show {
         let disk = FolderDisk::open(&self.data.join("log"))?;
         let secrets = Secrets::open(&self.data, &SystemRandom)?;
         let options = LogOptions::new(secrets.slot_key().fingerprint());
-        let log = LocalLog::open(Arc::new(disk), options, Arc::new(SystemRandom), &SystemClock)?;
+        let log = LocalLog::open(Arc::new(disk), options, Arc::new(SystemRandom), Arc::new(SystemClock))?;
         match self.slot {
             None => self.heads(&log).await,
             Some(slot) => self.facts(&log, Slot(slot)).await,

@@ -11,7 +11,7 @@ use anser_core::ports::log::Log as _;
 use anser_embedded::disk::{FolderDisk, FolderError};
 use anser_embedded::history::{HISTORY_FOLDER, HistoryOptions, MANIFEST_FILE, SteppedHistory};
 use anser_embedded::log::{LocalLog, LogOptions};
-use anser_embedded::system::SystemRandom;
+use anser_embedded::system::{SystemClock, SystemRandom};
 use anser_server::accounts::{SECRETS_FOLDER, Secrets};
 use anser_server::wiring::free_bytes;
 
@@ -61,7 +61,7 @@ pub fn check(report: &mut Report, data: &Path, clock: &dyn Clock) -> Running {
         return Running::No;
     }
     speed(report, data, clock);
-    let running = log(report, data, clock);
+    let running = log(report, data);
     if running == Running::No {
         history(report, data);
     }
@@ -207,7 +207,7 @@ fn syncs_us(path: &Path, clock: &dyn Clock) -> io::Result<Vec<u64>> {
 }
 
 /// Opens the log as a start would, if nobody else has it.
-fn log(report: &mut Report, data: &Path, clock: &dyn Clock) -> Running {
+fn log(report: &mut Report, data: &Path) -> Running {
     const NAME: &str = "log";
     let folder: PathBuf = data.join("log");
     if !folder.is_dir() {
@@ -225,7 +225,7 @@ fn log(report: &mut Report, data: &Path, clock: &dyn Clock) -> Running {
             return Running::No;
         }
     };
-    match heads(disk, data, clock) {
+    match heads(disk, data) {
         Ok(facts) => report.ok(NAME, format!("it opens; its slots have come to {facts} facts")),
         Err(error) => {
             let fix = "if it is damaged, restore the data folder from a backup: nothing was changed";
@@ -263,10 +263,10 @@ fn history(report: &mut Report, data: &Path) {
     }
 }
 
-fn heads(disk: FolderDisk, data: &Path, clock: &dyn Clock) -> anyhow::Result<u64> {
+fn heads(disk: FolderDisk, data: &Path) -> anyhow::Result<u64> {
     let secrets = Secrets::open(data, &SystemRandom)?;
     let options = LogOptions::new(secrets.slot_key().fingerprint());
-    let log = LocalLog::open(Arc::new(disk), options, Arc::new(SystemRandom), clock)?;
+    let log = LocalLog::open(Arc::new(disk), options, Arc::new(SystemRandom), Arc::new(SystemClock))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let heads = runtime.block_on(log.heads())?;
     Ok(heads.iter().map(|head| head.last.0).sum())
@@ -276,8 +276,6 @@ fn heads(disk: FolderDisk, data: &Path, clock: &dyn Clock) -> anyhow::Result<u64
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
-
-    use anser_embedded::system::SystemClock;
 
     use super::super::report::Level;
     use super::*;
