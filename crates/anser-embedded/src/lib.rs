@@ -9,6 +9,7 @@ pub mod disk;
 pub mod history;
 pub mod index;
 pub mod log;
+mod pace;
 pub mod registry;
 mod sqlite;
 pub mod system;

@@ -137,10 +137,11 @@ pub enum Intent {
 }
 
 impl Intent {
-    /// Keyed hash of the canonical form of the request, version 1. Two requests under one client id
+    /// Keyed hash of the canonical form of the request. Two requests under one client id
     /// are the same request iff their hashes are equal.
     pub fn request_hash(&self, key: &SlotKey) -> u64 {
-        let mut canonical = Canonical(vec![1]);
+        let mut canonical = Canonical(Vec::with_capacity(CANONICAL_BYTES_USUAL));
+        canonical.tag(CANONICAL_VERSION);
         match self {
             Intent::Send(message) => canonical.tag(1).message(message),
             Intent::ReadUpTo { seq, timeline } => canonical.tag(2).number(seq.0).number(timeline.0),
@@ -178,6 +179,11 @@ impl Intent {
         key.hash128(b"request", &[&canonical.0]) as u64
     }
 }
+
+/// The version of the canonical form.
+const CANONICAL_VERSION: u8 = 1;
+/// Most requests are not longer in their canonical form.
+const CANONICAL_BYTES_USUAL: usize = 512;
 
 /// An unambiguous byte form: every part is a tag, a fixed-width number or length-prefixed bytes.
 struct Canonical(Vec<u8>);

@@ -21,7 +21,7 @@ pub(super) struct Cached {
     /// Every command that was done after this instant is in `recent`.
     complete_since: UnixMillis,
     /// Every command of a member whose id was minted after this instant is in `recent`.
-    minted_before: UnixMillis,
+    ids_complete_since: UnixMillis,
     pub(super) dirty: bool,
     pub(super) dirty_members: BTreeSet<AccountId>,
     /// The engine's clock when it was used last.
@@ -33,7 +33,7 @@ impl Cached {
         let newest = state.members.values().map(|member| member.newest_client_time).max();
         Cached {
             complete_since: state.shared.touched_at,
-            minted_before: newest.unwrap_or(UnixMillis(0)),
+            ids_complete_since: newest.unwrap_or(UnixMillis(0)),
             state,
             recent: VecDeque::new(),
             rewritten: BTreeMap::new(),
@@ -83,7 +83,7 @@ impl Cached {
         match sender {
             // No row says what it minted last.
             AccountId::SYSTEM => client_id.minted_at().minus_ms(CLIENT_ID_FUTURE_MS) > self.complete_since,
-            _ => client_id.minted_at() > self.minted_before,
+            _ => client_id.minted_at() > self.ids_complete_since,
         }
     }
 
@@ -114,7 +114,7 @@ impl Cached {
             }
             self.complete_since = self.complete_since.max(oldest.fact.at);
             if let Some(command) = oldest.fact.command {
-                self.minted_before = self.minted_before.max(command.client_id.minted_at());
+                self.ids_complete_since = self.ids_complete_since.max(command.client_id.minted_at());
             }
             self.recent.pop_front();
         }

@@ -1,6 +1,5 @@
 //! The threads around the store: one flushes, two read, one merges and erases.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +19,7 @@ use super::error::HistoryError;
 use super::options::HistoryOptions;
 use super::store::Store;
 use crate::disk::{FolderDisk, FolderError};
+use crate::pace::{Pace, microseconds};
 
 /// The history's folder in the data folder.
 pub const HISTORY_FOLDER: &str = "history";
@@ -36,11 +36,9 @@ const MERGE_IDLE_MS: u64 = 5_000;
 const MERGE_AGAIN_MS: u64 = 60_000;
 /// How often a flush that waits for the merging looks whether it still must.
 const CROWDED_WAIT: Duration = Duration::from_millis(200);
-/// For so long the merging thread works before it rests, and so many times as long it rests: whoever speaks or reads just
-/// then must not have to share the processor with it for long.
-const WORK_MS: u64 = 5;
-const REST_TIMES: u64 = 3;
-const REST_MS_MOST: u64 = 100;
+/// For so long at least the merging thread works before it rests, and so long it rests at most.
+const WORK_LEAST: Duration = Duration::from_millis(5);
+const REST_MOST: Duration = Duration::from_millis(100);
 /// So many times the segments that are due to be merged: then it does not rest.
 const BEHIND_TIMES: usize = 2;
 
@@ -194,20 +192,20 @@ impl Shared {
         flushed
     }
 
-    /// What a merge does between blocks: whoever flushes goes first, and after some work, begun at `begun_ms`, it rests.
-    fn pause(&self, begun_ms: &Cell<u64>) -> Result<(), HistoryError> {
-        let worked_ms = self.clock.monotonic_ms().saturating_sub(begun_ms.get());
-        let rest_ms = if worked_ms < WORK_MS || self.is_behind() { 0 } else { REST_TIMES * worked_ms };
-        let until_ms = self.clock.monotonic_ms() + rest_ms.min(REST_MS_MOST);
+    /// What a merge does between blocks: whoever flushes goes first, and after some work it rests.
+    fn pause(&self, pace: &Pace) -> Result<(), HistoryError> {
+        let rest = if self.is_behind() { Duration::ZERO } else { pace.rest_due() };
+        let until_us = self.clock.monotonic_us() + microseconds(rest);
         let mut state = self.state();
-        let mut left_ms = rest_ms.min(REST_MS_MOST);
-        let has_waited = state.is_flushing || left_ms > 0;
-        while !state.closing && (state.is_flushing || left_ms > 0) {
-            state = self.wait(state, if left_ms > 0 { Duration::from_millis(left_ms) } else { CROWDED_WAIT });
-            left_ms = until_ms.saturating_sub(self.clock.monotonic_ms());
+        let has_to_wait = |state: &State, left_us: u64| !state.closing && (state.is_flushing || left_us > 0);
+        let (mut left_us, mut has_waited) = (until_us.saturating_sub(self.clock.monotonic_us()), false);
+        while has_to_wait(&state, left_us) {
+            state = self.wait(state, if left_us > 0 { Duration::from_micros(left_us) } else { CROWDED_WAIT });
+            left_us = until_us.saturating_sub(self.clock.monotonic_us());
+            has_waited = true;
         }
         if has_waited {
-            begun_ms.set(self.clock.monotonic_ms());
+            pace.go_on();
         }
         match state.closing {
             true => Err(HistoryError::Unavailable("it is being closed".into())),
@@ -272,8 +270,8 @@ fn rest(shared: &Shared, mut state: MutexGuard<'_, State>, news: u64) {
 }
 
 fn work_at_merging(shared: &Shared, erasing: &mut Erasing) -> Result<bool, HistoryError> {
-    let begun_ms = Cell::new(shared.clock.monotonic_ms());
-    let pause = || shared.pause(&begun_ms);
+    let pace = Pace::begin(shared.clock.clone(), WORK_LEAST, REST_MOST);
+    let pause = || shared.pause(&pace);
     if shared.store.merge_tier(&pause)? {
         return Ok(true);
     }

@@ -1,7 +1,6 @@
 //! The threads around the heart: one commits, one reads, one prepares the next segment and trims, and
 //! one checks after the start what opening did not read.
 
-use std::cell::Cell;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -23,6 +22,7 @@ use super::options::LogOptions;
 use super::promise::{Promise, promise};
 use super::recover::{Recovered, open};
 use super::segment::{Spare, Spares, prepare_spare};
+use crate::pace::Pace;
 
 /// Appends that may wait at once. 256 slots with a few batches under way each stay far below.
 pub const QUEUED_APPENDS: usize = 8 * 1024;
@@ -37,10 +37,8 @@ const SEAL_AFTER_IDLE_MS: u64 = 1_000;
 
 /// After so long without a read, what was read is no longer kept.
 const READ_KEPT_MS: u64 = 1_000;
-/// The keeper rests so many times as long as each piece of a segment took it that it prepares, up to so many microseconds: who
-/// speaks just then must not have to share the processor and the disk with it for long.
-const REST_TIMES: u64 = 3;
-const REST_US_MOST: u64 = 50_000;
+/// How long the keeper rests at most after each piece of a segment that it prepares.
+const REST_MOST: Duration = Duration::from_millis(50);
 /// How long the check after a start waits before each segment: those who come back go first.
 const CHECK_PAUSE_MS: u64 = 250;
 
@@ -368,11 +366,10 @@ fn keep(keeper: &Keeper, tasks: &Receiver<Task>) {
 
 impl Keeper {
     fn prepare(&self, bytes: u64) -> io::Result<Spare> {
-        let begun_us = Cell::new(self.clock.monotonic_us());
+        let pace = Pace::begin(self.clock.clone(), Duration::ZERO, REST_MOST);
         prepare_spare(&*self.disk, bytes, &|| {
-            let worked_us = self.clock.monotonic_us().saturating_sub(begun_us.get());
-            self.desk.rest(Duration::from_micros((REST_TIMES * worked_us).min(REST_US_MOST)));
-            begun_us.set(self.clock.monotonic_us());
+            self.desk.rest(pace.rest_due());
+            pace.go_on();
         })
     }
 }

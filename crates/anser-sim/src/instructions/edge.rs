@@ -133,7 +133,7 @@ impl Hall {
 
 pub(super) fn request(times: u64) {
     let mut hall = Hall::new(1);
-    let cid = ConversationId::direct(AccountId(1), AccountId(2));
+    let cid = ConversationId::direct(AccountId(7), AccountId(8));
     let slot = KEY.slot(cid);
     for id in 2..times + 2 {
         let mut random = [0; 10];
