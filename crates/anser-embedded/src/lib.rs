@@ -13,3 +13,5 @@ mod pace;
 pub mod registry;
 mod sqlite;
 pub mod system;
+#[cfg(test)]
+mod testing;

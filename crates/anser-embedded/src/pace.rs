@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anser_core::ports::clock::Clock;
 
-/// It rests so many times as long as it has worked: a quarter of a processor is what it takes at most.
+/// It rests so many times as long as it has worked: it takes a quarter of a processor, where no rest is cut short.
 const REST_TIMES: u64 = 3;
 
 /// The pace of one thread, which works in pieces and asks between them how long to rest. It rests by what the work took,
@@ -53,40 +53,15 @@ pub(crate) fn microseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use anser_model::UnixMillis;
-
     use super::*;
-
-    #[derive(Default)]
-    struct HandClock(AtomicU64);
-
-    impl HandClock {
-        fn pass(&self, duration: Duration) {
-            self.0.fetch_add(microseconds(duration), Ordering::Relaxed);
-        }
-    }
-
-    impl Clock for HandClock {
-        fn now(&self) -> UnixMillis {
-            UnixMillis(self.monotonic_ms())
-        }
-
-        fn monotonic_ms(&self) -> u64 {
-            self.monotonic_us() / 1_000
-        }
-
-        fn monotonic_us(&self) -> u64 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
+    use crate::testing::HandClock;
 
     const WORK_LEAST: Duration = Duration::from_millis(5);
     const REST_MOST: Duration = Duration::from_millis(100);
 
     fn begun() -> (Arc<HandClock>, Pace) {
-        let clock = Arc::new(HandClock(AtomicU64::new(77)));
+        let clock = Arc::new(HandClock::default());
+        clock.pass(Duration::from_micros(77));
         let pace = Pace::begin(clock.clone(), WORK_LEAST, REST_MOST);
         (clock, pace)
     }

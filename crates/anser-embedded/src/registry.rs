@@ -212,27 +212,13 @@ impl Registry for MemoryRegistry {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use anser_core::ports::log_conformance::block_on;
     use anser_core::ports::registry_conformance::{RegistryFactory, check_registry};
-    use anser_model::UnixMillis;
 
     use super::*;
-
-    /// A clock that the test moves.
-    #[derive(Default)]
-    struct HandClock(AtomicU64);
-
-    impl Clock for HandClock {
-        fn now(&self) -> UnixMillis {
-            UnixMillis(self.0.load(Ordering::Relaxed))
-        }
-
-        fn monotonic_ms(&self) -> u64 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
+    use crate::testing::HandClock;
 
     #[derive(Default)]
     struct Forgetting(Arc<HandClock>);
@@ -243,7 +229,7 @@ mod tests {
         }
 
         fn pass_ms(&self, ms: u64) {
-            self.0.0.fetch_add(ms, Ordering::Relaxed);
+            self.0.pass(Duration::from_millis(ms));
         }
     }
 
@@ -262,7 +248,7 @@ mod tests {
         assert_eq!(block_on(registry.acquire(vec!["more".into()], NodeId(1), 10)), full);
         assert!(block_on(registry.acquire(names(0), NodeId(1), 10)).is_ok(), "those that are there");
         // A clock that shows less than the tokens that were given.
-        clock.0.store(10, Ordering::Relaxed);
+        clock.pass(Duration::from_millis(10));
         registry.state().leases.values_mut().for_each(|granted| granted.token += 1_000);
         assert_eq!(block_on(registry.acquire(names(LEASES), NodeId(2), 10)).unwrap().len(), LEASES);
         assert_eq!(registry.state().leases.len(), LEASES);

@@ -237,6 +237,21 @@ impl Canonical {
 mod tests {
     use super::*;
 
+    /// The hashes are stored: a retry over an upgrade must be found by them.
+    #[test]
+    fn the_canonical_form_is_what_it_was() {
+        let key = SlotKey::new([1; 16]);
+        for length in [1, 5_000] {
+            let text = "a".repeat(length);
+            let message = Message { kind: "text".into(), text: text.clone(), ..Message::default() };
+            let number = |number: usize| (number as u64).to_be_bytes();
+            // The version, what is asked for, then the parts; of no body, no reply, no mentions, not for all, counted.
+            let parts = [&[1, 1], &number(4)[..], b"text", &number(length), text.as_bytes(), &[0; 5 * 8]];
+            let expected = key.hash128(b"request", &[&parts.concat()]) as u64;
+            assert_eq!(Intent::Send(message).request_hash(&key), expected);
+        }
+    }
+
     #[test]
     fn different_requests_hash_differently() {
         let key = SlotKey::new([1; 16]);
